@@ -1,0 +1,61 @@
+// The occurrences of rows in a batch, in (lookup, feature, sample, position) order, and sorted by (table, row).
+#pragma once
+
+#include <cstdint>
+
+#include "csrc/common/modes.h"
+#include "csrc/cpu/arena.h"
+#include "csrc/cpu/lookup.h"
+#include "csrc/cpu/parallel.h"
+#include "csrc/cpu/radix_sort.h"
+
+namespace jaxtbe {
+
+// One writing feature of one lookup. Sources are listed by lookup, then by feature.
+struct Source {
+  int64_t lookup;
+  BagsView bags;
+  int64_t feature;             // which rows of bags.offsets are its own
+  const uint8_t* update_mask;  // [bags.num_ids] or null
+  const float* d_acts;         // the gradient of the feature's output; that of sample b begins at d_acts + b * stride
+  int64_t stride;
+  int64_t table;
+  Pooling pooling;
+  int64_t max_length;
+};
+
+struct SourceTable {
+  int64_t rows;
+  int64_t dim;
+};
+
+// Entry i of `sorted`: key (table base + row) in the upper half, occurrence in the lower. Occurrences that train nothing
+// have the key `num_rows` and so stand last.
+struct SortedOccurrences {
+  const uint64_t* sorted;
+  int64_t count;
+  int64_t num_rows;            // of all tables together
+  const float* const* d_rows;  // [occurrence]: the gradient of the row it read
+  const float* coefficients;   // [occurrence], or null: all 1
+
+  uint32_t Key(int64_t i) const { return static_cast<uint32_t>(sorted[i] >> 32); }
+  uint32_t Occurrence(int64_t i) const { return static_cast<uint32_t>(sorted[i]); }
+};
+
+class OccurrenceSorter {
+ public:
+  // For at most `capacity` occurrences: the ids of all lookups together.
+  OccurrenceSorter(int64_t capacity, Arena& arena);
+
+  // `bases` [num_tables + 1]: where each table's keys begin; the last is the number of rows of all tables, under 2^32.
+  SortedOccurrences Sort(const Source* sources, int64_t num_sources, const SourceTable* tables, const int64_t* bases,
+                         int64_t num_tables, const Pool& pool) const;
+
+ private:
+  uint64_t* entries_;
+  const float** d_rows_;
+  float* coefficients_;
+  RadixSort sort_;
+};
+
+}  // namespace jaxtbe

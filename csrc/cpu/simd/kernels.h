@@ -1,0 +1,39 @@
+// The kernels that are compiled once for each instruction set, and the choice among them.
+#pragma once
+
+#include "csrc/cpu/lookup.h"
+#include "csrc/cpu/update.h"
+
+namespace jaxtbe {
+
+// What every task of an update shares.
+struct UpdateRun {
+  DType dtype;
+  const UpdateTable* tables;
+  const int64_t* bases;  // [num_tables + 1]
+  int64_t num_tables;
+  SortedOccurrences occurrences;
+};
+
+struct Kernels {
+  const char* simd_level;
+  Faults (*lookup[kNumDTypes])(const LookupArgs&, int64_t feature, Range samples);
+  void (*id_weights_grad[kNumDTypes])(const IdWeightsGradArgs&, int64_t feature, Range samples);
+  // Updates the rows whose first sorted occurrence is in `range`. `buffer`: kUpdateBuffers * dim floats.
+  void (*update[kNumRules])(const UpdateRun&, Range range, float* buffer);
+};
+constexpr int kUpdateBuffers = 2 + kMaxElementStates;  // gradient, row and states as float32
+
+const Kernels& BestKernels();
+
+namespace baseline {
+extern const Kernels kKernels;
+}
+namespace avx2 {
+extern const Kernels kKernels;
+}
+namespace avx512 {
+extern const Kernels kKernels;
+}
+
+}  // namespace jaxtbe

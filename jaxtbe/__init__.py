@@ -1,0 +1,1 @@
+"""Table-batched embeddings for JAX."""

@@ -1,0 +1,12 @@
+// The handlers that module.cc registers.
+#pragma once
+
+#include "xla/ffi/api/ffi.h"
+
+namespace jaxtbe {
+
+XLA_FFI_DECLARE_HANDLER_SYMBOL(LookupHandler);
+XLA_FFI_DECLARE_HANDLER_SYMBOL(IdWeightsGradHandler);
+XLA_FFI_DECLARE_HANDLER_SYMBOL(UpdateHandler);
+
+}  // namespace jaxtbe

@@ -1,0 +1,35 @@
+#include "csrc/cpu/lookup.h"
+
+#include "xla_ffi/backend.h"
+#include "xla_ffi/handlers.h"
+#include "xla_ffi/lookup_args.h"
+
+namespace jaxtbe {
+namespace {
+
+ffi::Error LookupImpl(ffi::ThreadPool threads, ffi::RemainingArgs operands, ffi::ResultBufferR2<ffi::F32> acts,
+                      ffi::ResultBufferR2<ffi::S32> faults, Ints layout, bool has_weights, int64_t num_tables) {
+  OperandReader read(operands);
+  LookupOperands lookup;
+  ReadLookup(read, layout, has_weights, num_tables, lookup);
+  if (!read.ok()) return read.error();
+  lookup.args.acts = acts->typed_data();
+  lookup.args.stride = acts->dimensions()[1];
+  lookup.args.faults = faults->typed_data();
+  Lookup(lookup.args, XlaPool(threads));
+  return ffi::Error::Success();
+}
+
+}  // namespace
+
+XLA_FFI_DEFINE_HANDLER_SYMBOL(LookupHandler, LookupImpl,
+                              ffi::Ffi::Bind()
+                                  .Ctx<ffi::ThreadPool>()
+                                  .RemainingArgs()
+                                  .Ret<ffi::BufferR2<ffi::F32>>()
+                                  .Ret<ffi::BufferR2<ffi::S32>>()
+                                  .Attr<Ints>("layout")
+                                  .Attr<bool>("has_weights")
+                                  .Attr<int64_t>("num_tables"));
+
+}  // namespace jaxtbe

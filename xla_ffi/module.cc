@@ -1,0 +1,31 @@
+// The extension module: FFI targets as capsules, facts about the build, and sizes that Python must know.
+#include <pybind11/pybind11.h>
+
+#include "csrc/cpu/simd/kernels.h"
+#include "xla_ffi/handlers.h"
+
+namespace py = pybind11;
+
+namespace {
+
+py::capsule Capsule(XLA_FFI_Error* (*handler)(XLA_FFI_CallFrame*)) {
+  return py::capsule(reinterpret_cast<void*>(handler), "xla._CUSTOM_CALL_TARGET");
+}
+
+py::dict Registrations() {
+  py::dict targets;
+  targets["jaxtbe_lookup"] = Capsule(jaxtbe::LookupHandler);
+  targets["jaxtbe_id_weights_grad"] = Capsule(jaxtbe::IdWeightsGradHandler);
+  targets["jaxtbe_update"] = Capsule(jaxtbe::UpdateHandler);
+  return targets;
+}
+
+}  // namespace
+
+PYBIND11_MODULE(_cpu, m) {
+  m.def("registrations", &Registrations, "FFI target name to capsule, for platform 'cpu'.");
+  m.def("ffi_api_version", [] { return py::make_tuple(XLA_FFI_API_MAJOR, XLA_FFI_API_MINOR); },
+        "The XLA FFI version this library was built with.");
+  m.def("simd_level", [] { return jaxtbe::BestKernels().simd_level; }, "The instruction set the kernels use.");
+  m.def("update_scratch_bytes", &jaxtbe::UpdateScratchBytes, py::arg("capacity"), py::arg("max_dim"));
+}
