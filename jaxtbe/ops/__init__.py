@@ -1,0 +1,8 @@
+"""The functional core: one function for each FFI target."""
+
+from jaxtbe.ops.id_weights_grad import id_weights_grad as id_weights_grad
+from jaxtbe.ops.layout import FeatureLayout as FeatureLayout
+from jaxtbe.ops.layout import SourceLayout as SourceLayout
+from jaxtbe.ops.lookup import lookup as lookup
+from jaxtbe.ops.update import UpdateLookup as UpdateLookup
+from jaxtbe.ops.update import update as update
