@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxtbe.errors import type_error, value_error
+from jaxtbe.errors import type_error
 
 
 @jax.tree_util.register_pytree_with_keys_class
@@ -37,12 +37,21 @@ class Bags:
     batch_size: int
 
     def __post_init__(self):
-        allowed = {"ids": ("int32", "uint32"), "offsets": ("int32",), "id_weights": ("float32",), "update_mask": ("bool",)}
+        allowed = {
+            "ids": ("int32", "uint32"),
+            "offsets": ("int32",),
+            "id_weights": ("float32",),
+            "update_mask": ("bool",),
+        }
         for name, dtypes in allowed.items():
             array = getattr(self, name)
             if array is not None and np.dtype(array.dtype).name not in dtypes:
                 raise type_error(
-                    "jaxtbe.Bags", name, " or ".join(dtypes), np.dtype(array.dtype).name, "Build batches with EmbeddingBags.bags"
+                    "jaxtbe.Bags",
+                    name,
+                    " or ".join(dtypes),
+                    np.dtype(array.dtype).name,
+                    "Build batches with EmbeddingBags.bags",
                 )
 
     @property
@@ -70,7 +79,9 @@ class Bags:
     def __repr__(self) -> str:
         kinds = [k for k in ("id_weights", "update_mask") if getattr(self, k) is not None]
         extra = f", with {' and '.join(kinds)}" if kinds else ""
-        return f"Bags({len(self.features)} features x {self.batch_size} samples, capacity {self.ids.shape[0]} ids{extra})"
+        return (
+            f"Bags({len(self.features)} features x {self.batch_size} samples, capacity {self.ids.shape[0]} ids{extra})"
+        )
 
     # A pytree by hand: its leaves can be anything while JAX transforms it, so they are not checked there.
     def tree_flatten_with_keys(self):

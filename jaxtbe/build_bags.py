@@ -52,7 +52,9 @@ def _capacity(count: int, capacity: int | None) -> int:
     if capacity is None:
         capacity = round_capacity(count)
     if count > capacity:
-        raise value_error(API, "capacity", f"at least the {count} ids of the batch", str(capacity), "Raise the capacity")
+        raise value_error(
+            API, "capacity", f"at least the {count} ids of the batch", str(capacity), "Raise the capacity"
+        )
     if capacity > _INT32.max:
         raise value_error(API, "capacity", "fewer than 2**31 ids", str(capacity), "Split the batch")
     return max(1, int(capacity))
@@ -65,7 +67,9 @@ def _check_features(spec, what: str, data: Any) -> None:
     unknown = [n for n in data if n not in spec.feature_names]
     if missing or unknown:
         got = " and ".join(f"{kind} {names}" for kind, names in (("no", missing), ("unknown", unknown)) if names)
-        raise value_error(API, what, f"the features {list(spec.feature_names)}", got, "Give every feature, and no other")
+        raise value_error(
+            API, what, f"the features {list(spec.feature_names)}", got, "Give every feature, and no other"
+        )
 
 
 def _batch_size(spec, raggeds) -> int:
@@ -83,7 +87,9 @@ def _ragged_ids(name: str, data: Any, raw: bool) -> _Ragged:
     if values.size == 0:
         values = values.astype(np.int64)
     if not np.issubdtype(values.dtype, np.integer):
-        raise type_error(API, f"feature {name!r}", "integer ids", values.dtype.name, "Convert them, or hash strings to int64")
+        raise type_error(
+            API, f"feature {name!r}", "integer ids", values.dtype.name, "Convert them, or hash strings to int64"
+        )
     if raw:
         return ragged._replace(values=values.astype(np.int64, copy=False))
     if values.size and values.dtype.itemsize >= 4 and values.dtype != np.int32:
@@ -122,7 +128,9 @@ def _ragged(name: str, data: Any, what: str) -> _Ragged:
 def _from_lists(name: str, data: list) -> _Ragged:
     rows = [np.asarray(x) for x in data]
     if any(r.ndim != 1 for r in rows):
-        raise value_error(API, f"feature {name!r}", "a list of 1-D bags", "bags of other dimensions", "Flatten each bag")
+        raise value_error(
+            API, f"feature {name!r}", "a list of 1-D bags", "bags of other dimensions", "Flatten each bag"
+        )
     filled = [r for r in rows if r.size]
     values = np.concatenate(filled) if filled else np.zeros(0, np.int64)
     return _Ragged(values, np.asarray([r.size for r in rows], np.int64), None)
@@ -140,7 +148,11 @@ def _from_matrix(array: np.ndarray) -> _Ragged:
 def _from_lengths(name: str, data: tuple, what: str) -> _Ragged:
     if len(data) != 2:
         raise value_error(
-            API, f"feature {name!r}", f"a pair ({what}, lengths)", f"a tuple of {len(data)}", "Pass a list for a plain sequence"
+            API,
+            f"feature {name!r}",
+            f"a pair ({what}, lengths)",
+            f"a tuple of {len(data)}",
+            "Pass a list for a plain sequence",
         )
     values, lengths = np.asarray(data[0]), np.asarray(data[1])
     if values.ndim != 1 or lengths.ndim != 1:
@@ -149,7 +161,9 @@ def _from_lengths(name: str, data: tuple, what: str) -> _Ragged:
     if lengths.size and not np.issubdtype(lengths.dtype, np.integer):
         raise type_error(API, f"feature {name!r}", "integer lengths", lengths.dtype.name, "Convert the lengths to int")
     if lengths.size and lengths.min() < 0:
-        raise value_error(API, f"feature {name!r}", "lengths of 0 or more", str(lengths.min()), "Check how they were counted")
+        raise value_error(
+            API, f"feature {name!r}", "lengths of 0 or more", str(lengths.min()), "Check how they were counted"
+        )
     if int(lengths.sum()) != values.size:
         raise value_error(
             API,
@@ -187,7 +201,9 @@ def _companion_values(name, data, ids: _Ragged, what, dtype) -> np.ndarray:
         ragged = _ragged(name, data, what)
         if not np.array_equal(ragged.lengths, ids.lengths):
             got = f"{ragged.values.size} values in {ragged.lengths.size} bags of other lengths"
-            raise value_error(API, obj, f"one value for each of the {ids.values.size} ids", got, "Give them in the ids' form")
+            raise value_error(
+                API, obj, f"one value for each of the {ids.values.size} ids", got, "Give them in the ids' form"
+            )
         values = ragged.values
     if values.size and (values.dtype == np.bool_) != (dtype is np.bool_):
         raise type_error(API, obj, np.dtype(dtype).name, values.dtype.name, "Convert the values")

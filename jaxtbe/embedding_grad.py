@@ -63,7 +63,11 @@ class EmbeddingGrad:
         """Every contribution times a number or scalar array."""
         if jnp.ndim(scale) != 0:
             raise type_error(
-                "jaxtbe.EmbeddingGrad", "factor", "a scalar", f"shape {jnp.shape(scale)}", "Scale activations in the loss instead"
+                "jaxtbe.EmbeddingGrad",
+                "factor",
+                "a scalar",
+                f"shape {jnp.shape(scale)}",
+                "Scale activations in the loss instead",
             )
         lookups = tuple(
             dataclasses.replace(l, d_acts={name: d * scale for name, d in l.d_acts.items()}) for l in self.lookups

@@ -37,12 +37,20 @@ class Feature:
         for field in ("name", "table"):
             value = getattr(self, field)
             if not isinstance(value, str) or not value:
-                raise type_error(api, obj, f"a non-empty string as {field}", repr(value), f"Pass the {field} as a string")
+                raise type_error(
+                    api, obj, f"a non-empty string as {field}", repr(value), f"Pass the {field} as a string"
+                )
         if self.pooling not in POOLINGS:
-            raise value_error(api, obj, "pooling 'sum', 'mean' or 'none'", repr(self.pooling), "Choose one of the three")
+            raise value_error(
+                api, obj, "pooling 'sum', 'mean' or 'none'", repr(self.pooling), "Choose one of the three"
+            )
         if self.access not in ACCESSES:
             raise value_error(
-                api, obj, "access 'read_write', 'read_only' or 'write_only'", repr(self.access), "Choose one of the three"
+                api,
+                obj,
+                "access 'read_write', 'read_only' or 'write_only'",
+                repr(self.access),
+                "Choose one of the three",
             )
         if self.pooling == "none":
             if isinstance(self.max_length, bool) or not isinstance(self.max_length, int) or self.max_length < 1:

@@ -142,7 +142,11 @@ def _mark(leaves, is_table, dense, recording):
             continue
         if leaf.recording is not None:
             raise type_error(
-                API, "arguments", "a loss outside any other value_and_grad", "a nested one", "Differentiate once, at the outside"
+                API,
+                "arguments",
+                "a loss outside any other value_and_grad",
+                "a nested one",
+                "Differentiate once, at the outside",
             )
         marked.append(dataclasses.replace(leaf, recording=RecordedParams(recording, index)))
         index += 1

@@ -17,9 +17,8 @@ from jax.custom_derivatives import SymbolicZero
 from jaxtbe import ops
 from jaxtbe.bags import Bags
 from jaxtbe.errors import type_error, value_error
-from jaxtbe.ops.overwrite import OVERWRITE
 from jaxtbe.spec import Spec
-from jaxtbe.update_plan import concat_d_acts, plan_lookup
+from jaxtbe.update_plan import concat_d_acts, plan_update, written_by_dtype
 
 API = "jaxtbe.EmbeddingBags"
 
@@ -42,21 +41,38 @@ def check_batch(spec: Spec, bags: Bags) -> None:
         raise type_error(API, "batch", "jaxtbe.Bags", type(bags).__name__, "Build it with EmbeddingBags.bags")
     if bags.features != spec.feature_names:
         raise value_error(
-            API, "batch", f"the features {spec.feature_names}", f"{bags.features}", "Build it with the same EmbeddingBags"
+            API,
+            "batch",
+            f"the features {spec.feature_names}",
+            f"{bags.features}",
+            "Build it with the same EmbeddingBags",
         )
     if bags.ids.dtype == jnp.uint32:
         raise type_error(
-            API, "ids", "i32 row numbers", "raw 64-bit ids (uint32[N, 2])", "Map them to rows with EmbeddingBags.remap first"
+            API,
+            "ids",
+            "i32 row numbers",
+            "raw 64-bit ids (uint32[N, 2])",
+            "Map them to rows with EmbeddingBags.remap first",
         )
-    for name, dtype in (("ids", jnp.int32), ("offsets", jnp.int32), ("id_weights", jnp.float32), ("update_mask", jnp.bool_)):
+    for name, dtype in (
+        ("ids", jnp.int32),
+        ("offsets", jnp.int32),
+        ("id_weights", jnp.float32),
+        ("update_mask", jnp.bool_),
+    ):
         array = getattr(bags, name)
         if array is None:
             continue
         if array.dtype != dtype:
-            raise type_error(API, name, jnp.dtype(dtype).name, array.dtype.name, "Build batches with EmbeddingBags.bags")
+            raise type_error(
+                API, name, jnp.dtype(dtype).name, array.dtype.name, "Build batches with EmbeddingBags.bags"
+            )
         length = len(spec.features) * bags.batch_size + 1 if name == "offsets" else bags.ids.shape[0]
         if array.shape != (length,):
-            raise value_error(API, name, f"shape ({length},)", str(array.shape), "Build batches with EmbeddingBags.bags")
+            raise value_error(
+                API, name, f"shape ({length},)", str(array.shape), "Build batches with EmbeddingBags.bags"
+            )
 
 
 def lookup(spec: Spec, tables: dict[str, jax.Array], bags: Bags, taps: Taps) -> tuple[dict[str, jax.Array], jax.Array]:
@@ -169,22 +185,12 @@ def dense_gradient(spec: Spec, bags: Bags, d_acts: dict[str, jax.Array]) -> dict
                 "Use jaxtbe.value_and_grad with jaxtbe.optim.sgd",
             )
     gradients = {t.name: jnp.zeros((t.rows, t.dim), t.dtype) for t in spec.tables}
-    for dtype in dict.fromkeys(t.dtype for t in spec.tables):
-        share = plan_lookup(spec, bags, d_acts, tuple(t.name for t in spec.tables if t.dtype == dtype))
-        if share is None:
-            continue
-        lookup_share, names = share
-        # Rows become -lr * g with lr = -1, no decay, no clipping and no limit to their norm.
-        hyper = jnp.asarray([[-1.0, 0.0, 0.0, jnp.inf, jnp.inf, 0.0]] * len(names), jnp.float32)
-        tables, _ = ops.update(
+    for names in written_by_dtype(spec, d_acts):
+        share = plan_update(spec, bags, d_acts, names)
+        tables = ops.assign(
             [gradients[n] for n in names],
-            [[]] * len(names),
-            hyper,
-            jnp.zeros((2,), jnp.uint32),
-            [lookup_share],
-            rule=OVERWRITE,
+            [share] if share else [],
             duplicates=tuple(spec.tables_by_name[n].duplicates for n in names),
-            table_ids=(0,) * len(names),
             implementation=spec.implementation,
         )
         gradients.update(zip(names, tables, strict=True))

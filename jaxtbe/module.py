@@ -7,11 +7,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jaxtbe.assign import assign, check_values
 from jaxtbe.bags import Bags
 from jaxtbe.build_bags import build_bags
 from jaxtbe.checks import count_faults
 from jaxtbe.embedding_grad import EmbeddingGrad, LookupGrad
-from jaxtbe.errors import type_error, value_error
+from jaxtbe.errors import type_error
 from jaxtbe.features import Feature
 from jaxtbe.lookup import check_batch, lookup, make_taps
 from jaxtbe.names import stable_id
@@ -98,7 +99,11 @@ class EmbeddingBags:
         api = "jaxtbe.EmbeddingBags"
         if not isinstance(params, EmbeddingParams):
             raise type_error(
-                api, "parameters", "jaxtbe.EmbeddingParams", type(params).__name__, "Pass what EmbeddingBags.init returned"
+                api,
+                "parameters",
+                "jaxtbe.EmbeddingParams",
+                type(params).__name__,
+                "Pass what EmbeddingBags.init returned",
             )
         check_batch(self.spec, bags)
         tables = {t.name: params.table(t, api) for t in self.tables}
@@ -122,16 +127,38 @@ class EmbeddingBags:
         Returns:
           An `EmbeddingGrad`.
         """
-        api = "jaxtbe.EmbeddingBags.gradient"
         check_batch(self.spec, bags)
         checked = {}
         for feature in self.spec.writing_features:
-            obj, shape = f"feature {feature.name!r}", self.spec.acts_shape(feature, bags.batch_size)
-            if feature.name not in d_acts:
-                raise value_error(api, obj, "its gradient in d_acts", f"only {sorted(d_acts)}", "Add it, or make it read_only")
-            d = jnp.asarray(d_acts[feature.name])
-            if d.shape != shape:
-                raise value_error(api, obj, f"shape {shape}", str(d.shape), "Pass the gradient of the lookup's output")
-            checked[feature.name] = d
+            checked[feature.name] = check_values("jaxtbe.EmbeddingBags.gradient", self.spec, bags, feature, d_acts)
         share = LookupGrad(checked, bags, count_faults(self.spec, bags), self.spec)
-        return EmbeddingGrad((share,)).after(*jax.tree.leaves(after))
+        return EmbeddingGrad((share,)).after(after)
+
+    def assign(
+        self,
+        params: EmbeddingParams,
+        bags: Bags,
+        values: Mapping[str, jax.Array],
+        opt_state: Any = None,
+        *,
+        reset_state: bool = False,
+        after: Any = (),
+    ) -> Any:
+        """Stores rows: the value of a bag goes to each of its ids, whatever the pooling, and whatever the rows held.
+
+        Exact in float32 tables, rounded to nearest in 16-bit ones. Rows are not read, id weights do not apply, ids that
+        `bags.update_mask` excludes keep their rows. A row with several occurrences gets what `Table.duplicates` says. In
+        place where `params` is donated.
+
+        Args:
+          params: the tables.
+          bags: the batch that says which rows.
+          values: for some of the writing features, f32[B, dim], or f32[B, max_length, dim] with pooling "none".
+          opt_state: an optimizer state that holds that of the tables. Needed only with `reset_state`.
+          reset_state: also zero the optimizer state of the assigned rows. Otherwise it is not touched.
+          after: whatever was computed from the old tables in this step. The tables change after it.
+
+        Returns:
+          The new params; with `reset_state`, `(params, opt_state)`.
+        """
+        return assign(self.spec, params, bags, values, opt_state, reset_state, after)

@@ -119,8 +119,12 @@ def _check_names(kind: str, items: tuple, cls: type) -> None:
         raise value_error(_API, f"{kind}s", f"at least one {kind}", "none", f"Pass a list of jaxtbe.{cls.__name__}")
     for item in items:
         if not isinstance(item, cls):
-            raise type_error(_API, f"{kind}s", f"jaxtbe.{cls.__name__} objects", repr(item), f"Wrap it in jaxtbe.{cls.__name__}")
+            raise type_error(
+                _API, f"{kind}s", f"jaxtbe.{cls.__name__} objects", repr(item), f"Wrap it in jaxtbe.{cls.__name__}"
+            )
     names = [item.name for item in items]
     for name in names:
         if names.count(name) > 1:
-            raise value_error(_API, f"{kind} {name!r}", "unique names", f"{names.count(name)} of them", f"Rename one {kind}")
+            raise value_error(
+                _API, f"{kind} {name!r}", "unique names", f"{names.count(name)} of them", f"Rename one {kind}"
+            )

@@ -60,7 +60,9 @@ class Table:
             if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
                 raise type_error(api, obj, f"an int as {field}", repr(value), f"Pass {field} as a whole number")
             if not least <= value < 2**31:
-                raise value_error(api, obj, f"{least} <= {field} < 2**31", str(value), "Split the table or correct the number")
+                raise value_error(
+                    api, obj, f"{least} <= {field} < 2**31", str(value), "Split the table or correct the number"
+                )
             object.__setattr__(self, field, int(value))
         try:
             dtype = jnp.dtype(self.dtype)

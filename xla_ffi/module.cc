@@ -24,8 +24,9 @@ py::dict Registrations() {
 
 PYBIND11_MODULE(_cpu, m) {
   m.def("registrations", &Registrations, "FFI target name to capsule, for platform 'cpu'.");
-  m.def("ffi_api_version", [] { return py::make_tuple(XLA_FFI_API_MAJOR, XLA_FFI_API_MINOR); },
-        "The XLA FFI version this library was built with.");
+  m.def(
+      "ffi_api_version", [] { return py::make_tuple(XLA_FFI_API_MAJOR, XLA_FFI_API_MINOR); },
+      "The XLA FFI version this library was built with.");
   m.def("simd_level", [] { return jaxtbe::BestKernels().simd_level; }, "The instruction set the kernels use.");
   m.def("update_scratch_bytes", &jaxtbe::UpdateScratchBytes, py::arg("capacity"), py::arg("max_dim"));
 }

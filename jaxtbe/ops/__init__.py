@@ -1,5 +1,6 @@
 """The functional core: one function for each FFI target."""
 
+from jaxtbe.ops.assign import assign as assign
 from jaxtbe.ops.id_weights_grad import id_weights_grad as id_weights_grad
 from jaxtbe.ops.layout import FeatureLayout as FeatureLayout
 from jaxtbe.ops.layout import SourceLayout as SourceLayout

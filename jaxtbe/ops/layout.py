@@ -57,9 +57,7 @@ def encode_features(features: tuple[FeatureLayout, ...]) -> np.ndarray:
 
 
 def encode_sources(sources: tuple[SourceLayout, ...]) -> np.ndarray:
-    return _ints(
-        (s.feature, s.num_features, s.table, _POOLING[s.pooling], s.column, s.max_length) for s in sources
-    )
+    return _ints((s.feature, s.num_features, s.table, _POOLING[s.pooling], s.column, s.max_length) for s in sources)
 
 
 def encode_duplicates(duplicates: tuple[str, ...]) -> np.ndarray:

@@ -92,7 +92,8 @@ def update(
         *tokens,
         rule=rule.name,
         lookups=np.asarray(
-            [x for l in lookups for x in (len(l.sources), l.id_weights is not None, l.update_mask is not None)], np.int64
+            [x for l in lookups for x in (len(l.sources), l.id_weights is not None, l.update_mask is not None)],
+            np.int64,
         ),
         layout=encode_sources(tuple(s for l in lookups for s in l.sources)),
         duplicates=encode_duplicates(duplicates),

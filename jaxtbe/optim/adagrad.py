@@ -2,9 +2,9 @@
 
 import jax.numpy as jnp
 
+from jaxtbe.ops.rule import Rule, State
 from jaxtbe.optim.base import table_optimizer
 from jaxtbe.optim.options import Options
-from jaxtbe.ops.rule import Rule, State
 
 
 def _adagrad(w, g, states, lr, decay, eps):

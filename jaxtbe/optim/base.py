@@ -13,10 +13,10 @@ from jaxtbe.checks import FaultCounts
 from jaxtbe.embedding_grad import EmbeddingGrad
 from jaxtbe.errors import type_error, value_error
 from jaxtbe.names import stable_id
-from jaxtbe.optim.config import Config
-from jaxtbe.optim.options import Options
 from jaxtbe.ops.overwrite import OVERWRITE
 from jaxtbe.ops.rule import Rule
+from jaxtbe.optim.config import Config
+from jaxtbe.optim.options import Options
 from jaxtbe.params import EmbeddingParams, Overwrite
 from jaxtbe.update_plan import plan_update
 

@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 
 from jaxtbe.errors import type_error
-from jaxtbe.optim.options import Options
 from jaxtbe.ops.rule import Rule
+from jaxtbe.optim.options import Options
 
 STATE_DTYPES = (jnp.dtype(jnp.float32), jnp.dtype(jnp.bfloat16))
 
@@ -35,7 +35,11 @@ class Config:
     def __post_init__(self):
         if jnp.dtype(self.mu_dtype) not in STATE_DTYPES:
             raise type_error(
-                "jaxtbe.optim", "mu_dtype", "float32 or bfloat16", jnp.dtype(self.mu_dtype).name, "Choose one of the two"
+                "jaxtbe.optim",
+                "mu_dtype",
+                "float32 or bfloat16",
+                jnp.dtype(self.mu_dtype).name,
+                "Choose one of the two",
             )
 
     def init_states(self, table: jax.Array) -> dict[str, jax.Array]:

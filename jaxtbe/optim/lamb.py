@@ -2,10 +2,10 @@
 
 import jax.numpy as jnp
 
+from jaxtbe.ops.rule import Rule, State
 from jaxtbe.optim.base import table_optimizer
 from jaxtbe.optim.moments import moment_hypers
 from jaxtbe.optim.options import Options
-from jaxtbe.ops.rule import Rule, State
 
 
 def trust_ratio(w, r):

@@ -39,10 +39,16 @@ class Options:
         if self.decay not in DECAYS:
             raise value_error(api, "decay", "'none', 'l2' or 'decoupled'", repr(self.decay), "Choose one of the three")
         if self.rounding not in ROUNDINGS:
-            raise value_error(api, "rounding", "'nearest' or 'stochastic'", repr(self.rounding), "Choose one of the two")
+            raise value_error(
+                api, "rounding", "'nearest' or 'stochastic'", repr(self.rounding), "Choose one of the two"
+            )
         if self.decay == "none" and isinstance(self.weight_decay, (int, float)) and self.weight_decay != 0:
             raise value_error(
-                api, "weight_decay", "0 with decay 'none'", repr(self.weight_decay), "Say decay='decoupled' or decay='l2'"
+                api,
+                "weight_decay",
+                "0 with decay 'none'",
+                repr(self.weight_decay),
+                "Say decay='decoupled' or decay='l2'",
             )
         for name in ("clip", "max_norm"):
             limit = getattr(self, name)

@@ -2,11 +2,11 @@
 
 import jax.numpy as jnp
 
+from jaxtbe.ops.rule import Rule, State
 from jaxtbe.optim.base import table_optimizer
 from jaxtbe.optim.lamb import trust_ratio
 from jaxtbe.optim.moments import moment_hypers
 from jaxtbe.optim.options import Options
-from jaxtbe.ops.rule import Rule, State
 
 
 def _partial_rowwise_lamb(w, g, states, lr, decay, b1, b2, eps, c1, c2):

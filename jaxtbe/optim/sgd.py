@@ -1,8 +1,8 @@
 """Stochastic gradient descent."""
 
+from jaxtbe.ops.rule import Rule
 from jaxtbe.optim.base import table_optimizer
 from jaxtbe.optim.options import Options
-from jaxtbe.ops.rule import Rule
 
 
 def _sgd(w, g, states, lr, decay):
