@@ -55,7 +55,7 @@ def assign(spec: Spec, params: EmbeddingParams, bags: Bags, values, opt_state, r
 
 def _store(spec, bags, values, tables: Mapping[str, jax.Array], tokens=()) -> dict[str, jax.Array]:
     """The tables that `values` change."""
-    changed = {}
+    changed: dict[str, jax.Array] = {}
     for names in written_by_dtype(spec, values):
         share = plan_update(spec, bags, values, names, as_values=True)
         new = ops.assign(

@@ -129,10 +129,10 @@ def _forward(spec, tables, ids, offsets, id_weights, update_mask, taps):
         return any(p.perturbed for p in jax.tree.leaves(primals))
 
     dense, weights = perturbed(tables), perturbed(id_weights)
-    batch = [value(x) for x in (ids, offsets, id_weights, update_mask)]
+    ids, offsets, id_weights, update_mask = (value(x) for x in (ids, offsets, id_weights, update_mask))
     tables = value(tables)
-    out = _lookup(spec, tables, *batch, value(taps))
-    return out, _Residuals(tables if weights else None, *batch, dense, weights)
+    out = _lookup(spec, tables, ids, offsets, id_weights, update_mask, value(taps))
+    return out, _Residuals(tables if weights else None, ids, offsets, id_weights, update_mask, dense, weights)
 
 
 def _backward(spec, saved: _Residuals, cotangents):

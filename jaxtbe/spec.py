@@ -80,7 +80,7 @@ class Spec:
     def acts_shape(self, feature: Feature, batch_size: int) -> tuple[int, ...]:
         """Shape of the feature's activations."""
         dim = self.table_of(feature).dim
-        return (batch_size, feature.max_length, dim) if feature.pooling == "none" else (batch_size, dim)  # pyright: ignore
+        return (batch_size, dim) if feature.max_length is None else (batch_size, feature.max_length, dim)
 
     def is_write_only(self, table: str) -> bool:
         """Whether the features that write this table overwrite it."""

@@ -17,10 +17,25 @@ DUPLICATES = ("sum", "first", "last")
 Initializer = Callable[[jax.Array, tuple[int, int], Any], jax.Array]
 
 
+_BLOCK_ELEMENTS = 2**22
+
+
 def uniform_initializer(key: jax.Array, shape: tuple[int, int], dtype: Any) -> jax.Array:
-    """Uniform in [-1/sqrt(dim), 1/sqrt(dim)): rows of about the same norm whatever the dim."""
-    scale = 1.0 / math.sqrt(shape[1])
-    return jax.random.uniform(key, shape, dtype, -scale, scale)
+    """Uniform in [-1/sqrt(dim), 1/sqrt(dim)): rows of about the same norm whatever the dim.
+
+    Large tables are filled block by block: random bits for all rows at once would take several times the table's memory.
+    """
+    rows, dim = shape
+    scale = 1.0 / math.sqrt(dim)
+    block = max(1, _BLOCK_ELEMENTS // dim)
+    if rows <= block:
+        return jax.random.uniform(key, shape, dtype, -scale, scale)
+
+    def fill(i, table):
+        values = jax.random.uniform(jax.random.fold_in(key, i), (block, dim), dtype, -scale, scale)
+        return jax.lax.dynamic_update_slice(table, values, (jnp.minimum(i * block, rows - block), 0))
+
+    return jax.lax.fori_loop(0, -(-rows // block), fill, jnp.zeros(shape, dtype))
 
 
 @dataclasses.dataclass(frozen=True)

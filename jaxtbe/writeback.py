@@ -1,6 +1,7 @@
 """Writeback: storing computed rows, through a loss or directly."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -27,10 +28,10 @@ def writeback_loss(acts, target):
     """
     if isinstance(acts, Mapping) and isinstance(target, Mapping):
         acts = {name: acts[name] for name in target if name in acts}
-    acts_leaves, structure = jax.tree.flatten(acts)
-    target_leaves, target_structure = jax.tree.flatten(target)
+    structures: list[Any] = [jax.tree.structure(acts), jax.tree.structure(target)]
+    acts_leaves, target_leaves = jax.tree.leaves(acts), jax.tree.leaves(target)
     shapes = [jnp.shape(x) for x in acts_leaves], [jnp.shape(x) for x in target_leaves]
-    if structure != target_structure or shapes[0] != shapes[1]:
+    if structures[0] != structures[1] or shapes[0] != shapes[1]:
         raise value_error(
             "jaxtbe.writeback_loss",
             "target",

@@ -40,4 +40,4 @@ def id_weights_grad(
     call = jax.ffi.ffi_call(
         "jaxtbe_id_weights_grad", jax.ShapeDtypeStruct(ids.shape, jnp.float32), vmap_method="sequential"
     )
-    return call(d_acts, ids, offsets, *tables, layout=encode_features(features), num_tables=len(tables))  # pyright: ignore
+    return call(d_acts, ids, offsets, *tables, layout=encode_features(features), num_tables=len(tables))

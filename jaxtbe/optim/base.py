@@ -32,7 +32,7 @@ class TableOptimizerState(NamedTuple):
       faults: the params tree, with a `FaultCounts` in place of each `EmbeddingParams`. See `jaxtbe.check`.
     """
 
-    count: jax.Array
+    count: jax.Array  # type: ignore[assignment]  # optax's name, which tuples use too
     tables: Any
     faults: Any
 
@@ -72,7 +72,8 @@ def optimizer_of(config_of: Callable[[str], Config]) -> TableOptimizer:
                 API, "update", "the parameters", "None", "Call tx.update(grads, state, params): tables change in place"
             )
         _check_params(params)
-        leaves, structure = jax.tree.flatten(params, is_leaf=_is_params)
+        leaves = jax.tree.leaves(params, is_leaf=_is_params)
+        structure: Any = jax.tree.structure(params, is_leaf=_is_params)
         all_grads = jax.tree.leaves(grads, is_leaf=_is_grad)
         _check_grads(all_grads, leaves)
         new_params, new_states, new_faults = [], [], []

@@ -16,11 +16,11 @@ def id_weights_grad(d_acts, tables, ids, offsets, *, features):
         table = tables[feature.table]
         rows, dim = table.shape
         valid = (where.feature == f) & (ids >= 0) & (ids < rows)
-        index = jnp.zeros_like(where.index)
+        index = jnp.zeros_like(where.place)
         shown = valid
         if feature.pooling == "none":
-            shown = valid & (where.index < feature.max_length)
-            index = jnp.where(shown, where.index, 0)
+            shown = valid & (where.place < feature.max_length)
+            index = jnp.where(shown, where.place, 0)
         columns = feature.column + index[:, None] * dim + jnp.arange(dim)
         d_rows = d_acts[jnp.where(shown, where.sample, 0)[:, None], columns]
         dot = jnp.sum(table[jnp.where(shown, ids, 0)].astype(jnp.float32) * d_rows, axis=1)

@@ -35,8 +35,8 @@ def _read(table, ids, valid, where, id_weights, feature, f, batch, num_features)
         rows = rows * id_weights[:, None]
     rows = jnp.where(valid[:, None], rows, 0)
     if feature.pooling == "none":
-        shown = valid & (where.index < feature.max_length)
-        place = jnp.where(shown, where.sample * feature.max_length + where.index, batch * feature.max_length)
+        shown = valid & (where.place < feature.max_length)
+        place = jnp.where(shown, where.sample * feature.max_length + where.place, batch * feature.max_length)
         out = jnp.zeros((batch * feature.max_length, table.shape[1]), jnp.float32)
         return out.at[place].set(rows, mode="drop")
     bags = num_features * batch

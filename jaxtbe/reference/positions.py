@@ -12,14 +12,14 @@ class Positions(NamedTuple):
     bag: jax.Array  # feature * B + sample
     feature: jax.Array
     sample: jax.Array
-    index: jax.Array  # within its bag
+    place: jax.Array  # within its bag
 
 
 def positions(num_ids: int, offsets: jax.Array, num_features: int) -> Positions:
     batch = (offsets.shape[0] - 1) // num_features
-    place = jnp.arange(num_ids, dtype=jnp.int32)
-    bag = jnp.searchsorted(offsets, place, side="right").astype(jnp.int32) - 1
-    return Positions(bag, bag // batch, bag % batch, place - offsets[bag])
+    position = jnp.arange(num_ids, dtype=jnp.int32)
+    bag = jnp.searchsorted(offsets, position, side="right").astype(jnp.int32) - 1
+    return Positions(bag, bag // batch, bag % batch, position - offsets[bag])
 
 
 def valid_counts(valid: jax.Array, bag: jax.Array, num_bags: int) -> jax.Array:

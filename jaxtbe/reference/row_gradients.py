@@ -1,6 +1,5 @@
 """The gradient of every touched row of a table, each row once."""
 
-import jax
 import jax.numpy as jnp
 
 from jaxtbe.reference.positions import positions, valid_counts
@@ -28,7 +27,8 @@ def row_gradients(lookups, table_index, rows, dim, duplicates):
         gradient = jnp.where((key != after)[:, None], gradient, 0)
     row = jnp.full((count,), rows, jnp.int32).at[run].set(key)
     if duplicates == "sum":
-        return row, jax.ops.segment_sum(gradient, run, count, indices_are_sorted=True)
+        # From minus zero, the exact neutral element: what occurs once keeps its bits.
+        return row, jnp.full((count, dim), -0.0, jnp.float32).at[run].add(gradient, indices_are_sorted=True)
     chosen = key != (before if duplicates == "first" else after)
     place = jnp.where(chosen, run, count)
     return row, jnp.zeros((count, dim), jnp.float32).at[place].set(gradient, mode="drop")
@@ -40,10 +40,10 @@ def _contributions(lookup, source, rows, dim):
     where = positions(ids.shape[0], lookup.offsets, source.num_features)
     valid = (where.feature == source.feature) & (ids >= 0) & (ids < rows)
     trains = valid if lookup.update_mask is None else valid & lookup.update_mask
-    index = jnp.zeros_like(where.index)
+    index = jnp.zeros_like(where.place)
     if source.pooling == "none":
-        trains = trains & (where.index < source.max_length)
-        index = jnp.where(trains, where.index, 0)
+        trains = trains & (where.place < source.max_length)
+        index = jnp.where(trains, where.place, 0)
     columns = source.column + index[:, None] * dim + jnp.arange(dim)
     gradient = lookup.d_acts[jnp.where(trains, where.sample, 0)[:, None], columns]
     if source.pooling == "mean":

@@ -11,7 +11,7 @@ NUM_COMMON_HYPERS = 6
 def update(tables, states, hyper, seed_and_step, lookups, *, rule, duplicates, table_ids):
     new_tables, new_states = [], []
     for t, (table, state) in enumerate(zip(tables, states, strict=True)):
-        rows, gradients = row_gradients(lookups, t, *table.shape, duplicates[t])
+        rows, gradients = row_gradients(lookups, t, table.shape[0], table.shape[1], duplicates[t])
         table, state = _update_rows(table, state, rows, gradients, hyper[t], seed_and_step, table_ids[t], rule)
         new_tables.append(table)
         new_states.append(state)
