@@ -29,7 +29,7 @@ def adam(
     max_norm=None,
     rounding="nearest",
     seed=0,
-    mu_dtype=jnp.float32,
+    mu_dtype=None,
 ):
     """Adam on the touched rows: the moments of other rows do not decay. eps is outside the root.
 
@@ -41,7 +41,7 @@ def adam(
       learning_rate: number, scalar array or optax schedule.
       b1, b2: decay rates of the moments.
       eps: added to the root, to keep the quotient finite.
-      mu_dtype: dtype of the state `mu`, float32 or bfloat16.
+      mu_dtype: dtype of the state `mu`, float32 (also None) or bfloat16.
       weight_decay, decay, clip, max_norm, rounding, seed: see `jaxtbe.optim.Options`.
 
     Returns:

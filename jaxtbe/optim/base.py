@@ -44,7 +44,7 @@ class TableOptimizer(optax.GradientTransformation):
 
 
 def table_optimizer(
-    rule: Rule, learning_rate: Any, own: Mapping[str, Any], options: Options, mu_dtype: Any = jnp.float32
+    rule: Rule, learning_rate: Any, own: Mapping[str, Any], options: Options, mu_dtype: Any = None
 ) -> TableOptimizer:
     """One rule for every table. See `Config` for the arguments."""
     config = Config(rule, learning_rate, own, options, mu_dtype)

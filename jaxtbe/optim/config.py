@@ -23,22 +23,24 @@ class Config:
       learning_rate: number, scalar array, or optax schedule (a function of the 0-based step).
       own: the rule's own numbers, in its order. A function `(step, values)` is computed from the 1-based step.
       options: decay, clipping and rounding.
-      mu_dtype: dtype of the state `mu`, float32 or bfloat16.
+      mu_dtype: dtype of the state `mu`, float32 (also None) or bfloat16.
     """
 
     rule: Rule
     learning_rate: Any
     own: Mapping[str, Any]
     options: Options
-    mu_dtype: Any = jnp.float32
+    mu_dtype: Any = None
 
     def __post_init__(self):
-        if jnp.dtype(self.mu_dtype) not in STATE_DTYPES:
+        # None, as in optax: a dtype is callable, and inject_hyperparams would take it for a schedule.
+        object.__setattr__(self, "mu_dtype", jnp.dtype(self.mu_dtype or jnp.float32))
+        if self.mu_dtype not in STATE_DTYPES:
             raise type_error(
                 "jaxtbe.optim",
                 "mu_dtype",
                 "float32 or bfloat16",
-                jnp.dtype(self.mu_dtype).name,
+                self.mu_dtype.name,
                 "Choose one of the two",
             )
 

@@ -31,7 +31,7 @@ def partial_rowwise_lamb(
     max_norm=None,
     rounding="nearest",
     seed=0,
-    mu_dtype=jnp.float32,
+    mu_dtype=None,
 ):
     """LAMB whose second moment is one number a row. eps is outside the root.
 
@@ -43,7 +43,7 @@ def partial_rowwise_lamb(
       learning_rate: number, scalar array or optax schedule.
       b1, b2: decay rates of the moments.
       eps: added to the root, to keep the quotient finite.
-      mu_dtype: dtype of the state `mu`, float32 or bfloat16.
+      mu_dtype: dtype of the state `mu`, float32 (also None) or bfloat16.
       weight_decay, decay, clip, max_norm, rounding, seed: see `jaxtbe.optim.Options`.
 
     Returns:
