@@ -60,3 +60,8 @@ def simd_level() -> str:
 def update_scratch_bytes(capacity: int, max_dim: int) -> int:
     """Bytes of scratch memory of one update over `capacity` ids and tables of at most `max_dim` columns."""
     return _cpu.update_scratch_bytes(capacity, max_dim)
+
+
+def row_gradients_scratch_bytes(capacity: int, max_dim: int) -> int:
+    """Bytes of scratch memory of one `row_gradients` or `square_norms` over `capacity` ids."""
+    return _cpu.row_gradients_scratch_bytes(capacity, max_dim)

@@ -8,5 +8,9 @@ namespace jaxtbe {
 XLA_FFI_DECLARE_HANDLER_SYMBOL(LookupHandler);
 XLA_FFI_DECLARE_HANDLER_SYMBOL(IdWeightsGradHandler);
 XLA_FFI_DECLARE_HANDLER_SYMBOL(UpdateHandler);
+XLA_FFI_DECLARE_HANDLER_SYMBOL(SquareNormsHandler);
+XLA_FFI_DECLARE_HANDLER_SYMBOL(RowGradientsHandler);
+XLA_FFI_DECLARE_HANDLER_SYMBOL(GatherRowsHandler);
+XLA_FFI_DECLARE_HANDLER_SYMBOL(StoreRowsHandler);
 
 }  // namespace jaxtbe

@@ -1,6 +1,7 @@
 // The extension module: FFI targets as capsules, facts about the build, and sizes that Python must know.
 #include <pybind11/pybind11.h>
 
+#include "csrc/cpu/row_gradients.h"
 #include "csrc/cpu/simd/kernels.h"
 #include "xla_ffi/handlers.h"
 
@@ -17,6 +18,10 @@ py::dict Registrations() {
   targets["jaxtbe_lookup"] = Capsule(jaxtbe::LookupHandler);
   targets["jaxtbe_id_weights_grad"] = Capsule(jaxtbe::IdWeightsGradHandler);
   targets["jaxtbe_update"] = Capsule(jaxtbe::UpdateHandler);
+  targets["jaxtbe_square_norms"] = Capsule(jaxtbe::SquareNormsHandler);
+  targets["jaxtbe_row_gradients"] = Capsule(jaxtbe::RowGradientsHandler);
+  targets["jaxtbe_gather_rows"] = Capsule(jaxtbe::GatherRowsHandler);
+  targets["jaxtbe_store_rows"] = Capsule(jaxtbe::StoreRowsHandler);
   return targets;
 }
 
@@ -29,4 +34,5 @@ PYBIND11_MODULE(_cpu, m) {
       "The XLA FFI version this library was built with.");
   m.def("simd_level", [] { return jaxtbe::BestKernels().simd_level; }, "The instruction set the kernels use.");
   m.def("update_scratch_bytes", &jaxtbe::UpdateScratchBytes, py::arg("capacity"), py::arg("max_dim"));
+  m.def("row_gradients_scratch_bytes", &jaxtbe::RowGradientsScratchBytes, py::arg("capacity"), py::arg("max_dim"));
 }

@@ -10,17 +10,17 @@ namespace jaxtbe {
 struct UpdateRun {
   DType dtype;
   const UpdateTable* tables;
-  const int64_t* bases;  // [num_tables + 1]
-  int64_t num_tables;
-  SortedOccurrences occurrences;
+  const TouchedRows& rows;
 };
 
 struct Kernels {
   const char* simd_level;
   Faults (*lookup[kNumDTypes])(const LookupArgs&, int64_t feature, Range samples);
   void (*id_weights_grad[kNumDTypes])(const IdWeightsGradArgs&, int64_t feature, Range samples);
-  // Updates the rows whose first sorted occurrence is in `range`. `buffer`: kUpdateBuffers * dim floats.
+  // The rest visit the rows whose first sorted occurrence is in `range`. `buffer`: kUpdateBuffers * dim floats, or dim.
   void (*update[kNumRules])(const UpdateRun&, Range range, float* buffer);
+  void (*square_norms)(const TouchedRows&, Range range, float* buffer, double* norms);
+  void (*write_gradients)(const TouchedRows&, Range range, float* buffer, int32_t* rows, float* gradients);
 };
 constexpr int kUpdateBuffers = 2 + kMaxElementStates;  // gradient, row and states as float32
 
