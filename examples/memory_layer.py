@@ -378,11 +378,10 @@ def by_month(stream: Stream, logits: np.ndarray) -> dict[str, float]:
 
 def plot(stream: Stream, predictions: dict[str, list[np.ndarray]], path: Path) -> None:
     figure, (curve, weekly) = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
-    hours = stream.flights.scheduled[stream.held_out]
-    week = ((hours - hours.min()) // (7 * 24)).astype(int)
+    days = (stream.flights.scheduled[stream.held_out] - stream.windows[stream.num_train].start) / 24
+    weeks = [days // 7 == week for week in range(int(days.max() // 7))]  # whole ones
     for name, logits in predictions.items():
         curve.plot(range(1, len(logits) + 1), [auc(stream.late, x) for x in logits], "o-", label=name)
-        weeks = [week == w for w in np.unique(week)]
         weekly.plot(range(1, len(weeks) + 1), [auc(stream.late[w], logits[-1][w]) for w in weeks], "o-", label=name)
     curve.set(xlabel="epoch", ylabel="AUC", title="all held-out months", xticks=range(1, len(logits) + 1))
     weekly.set(xlabel="week held out", ylabel="AUC", title="week by week, after the last epoch")
