@@ -9,6 +9,9 @@ namespace py = pybind11;
 
 namespace {
 
+// The twin of INTERFACE_VERSION in jaxtbe/_native.py.
+constexpr int kInterfaceVersion = 1;
+
 py::capsule Capsule(XLA_FFI_Error* (*handler)(XLA_FFI_CallFrame*)) {
   return py::capsule(reinterpret_cast<void*>(handler), "xla._CUSTOM_CALL_TARGET");
 }
@@ -32,6 +35,7 @@ PYBIND11_MODULE(_cpu, m) {
   m.def(
       "ffi_api_version", [] { return py::make_tuple(XLA_FFI_API_MAJOR, XLA_FFI_API_MINOR); },
       "The XLA FFI version this library was built with.");
+  m.def("interface_version", [] { return kInterfaceVersion; }, "Changes with the operands or attributes of a target.");
   m.def("simd_level", [] { return jaxtbe::BestKernels().simd_level; }, "The instruction set the kernels use.");
   m.def("update_scratch_bytes", &jaxtbe::UpdateScratchBytes, py::arg("capacity"), py::arg("max_dim"));
   m.def("row_gradients_scratch_bytes", &jaxtbe::RowGradientsScratchBytes, py::arg("capacity"), py::arg("max_dim"));
