@@ -71,45 +71,17 @@ def _store(spec, bags, values, tables: Mapping[str, jax.Array], tokens=()) -> di
 
 def _reset(spec: Spec, params: EmbeddingParams, bags: Bags, values, opt_state):
     """The optimizer state, with zeros in the rows that `values` assign."""
-    from jaxtbe.optim.base import TableOptimizerState
+    from jaxtbe.optim.table_states import map_table_states
 
-    def is_state(x):
-        return isinstance(x, TableOptimizerState)
-
-    if not any(is_state(x) for x in jax.tree.leaves(opt_state, is_leaf=is_state)):
-        raise value_error(
-            API,
-            "opt_state",
-            "an optimizer state with a jaxtbe.optim state in it",
-            type(opt_state).__name__,
-            "Pass opt_state",
-        )
-    reset = jax.tree.map(
-        lambda x: x._replace(tables=_reset_tables(spec, params, bags, values, x.tables)) if is_state(x) else x,
-        opt_state,
-        is_leaf=is_state,
-    )
-    return reset
-
-
-def _reset_tables(spec, params, bags, values, states):
-    """The `tables` of a TableOptimizerState, which mirrors a params tree: {table: {state: array}} at the places of params."""
     assigned = {f.table for f in spec.writing_features if f.name in values}
 
-    def is_tables(x):
-        return isinstance(x, dict) and set(x) == set(params.tables)
+    def reset(name, state):
+        if name not in assigned:
+            return state
+        rows = params.tables[name].shape[0]
+        return jax.tree.map(lambda a: _zero_rows(spec, bags, values, name, a) if a.shape[:1] == (rows,) else a, state)
 
-    def reset(tables):
-        if not is_tables(tables):
-            return tables
-        return {
-            name: {k: _zero_rows(spec, bags, values, name, a) for k, a in of_table.items()}
-            if name in assigned
-            else of_table
-            for name, of_table in tables.items()
-        }
-
-    return jax.tree.map(reset, states, is_leaf=is_tables)
+    return map_table_states(API, opt_state, params.tables, reset)
 
 
 def _zero_rows(spec: Spec, bags: Bags, values, name: str, array: jax.Array) -> jax.Array:
