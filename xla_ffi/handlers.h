@@ -8,5 +8,7 @@ namespace jaxtbe {
 XLA_FFI_DECLARE_HANDLER_SYMBOL(LookupHandler);
 XLA_FFI_DECLARE_HANDLER_SYMBOL(IdWeightsGradHandler);
 XLA_FFI_DECLARE_HANDLER_SYMBOL(UpdateHandler);
+XLA_FFI_DECLARE_HANDLER_SYMBOL(ZchFindHandler);
+XLA_FFI_DECLARE_HANDLER_SYMBOL(ZchInsertHandler);
 
 }  // namespace jaxtbe

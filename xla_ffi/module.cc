@@ -2,6 +2,7 @@
 #include <pybind11/pybind11.h>
 
 #include "csrc/cpu/simd/kernels.h"
+#include "csrc/cpu/zch_insert.h"
 #include "xla_ffi/handlers.h"
 
 namespace py = pybind11;
@@ -17,6 +18,8 @@ py::dict Registrations() {
   targets["jaxtbe_lookup"] = Capsule(jaxtbe::LookupHandler);
   targets["jaxtbe_id_weights_grad"] = Capsule(jaxtbe::IdWeightsGradHandler);
   targets["jaxtbe_update"] = Capsule(jaxtbe::UpdateHandler);
+  targets["jaxtbe_zch_find"] = Capsule(jaxtbe::ZchFindHandler);
+  targets["jaxtbe_zch_insert"] = Capsule(jaxtbe::ZchInsertHandler);
   return targets;
 }
 
@@ -28,4 +31,5 @@ PYBIND11_MODULE(_cpu, m) {
         "The XLA FFI version this library was built with.");
   m.def("simd_level", [] { return jaxtbe::BestKernels().simd_level; }, "The instruction set the kernels use.");
   m.def("update_scratch_bytes", &jaxtbe::UpdateScratchBytes, py::arg("capacity"), py::arg("max_dim"));
+  m.def("zch_insert_scratch_bytes", &jaxtbe::ZchInsertScratchBytes, py::arg("num_ids"));
 }

@@ -1,0 +1,35 @@
+"""Raw ids: 64-bit numbers as pairs of 32-bit words, for JAX's default 32-bit mode."""
+
+import numpy as np
+
+from jaxtbe.errors import type_error, value_error
+
+
+def pack_ids(ids: np.ndarray) -> np.ndarray:
+    """Views int64 ids as uint32[N, 2], the low word first. Nothing is copied if they are contiguous.
+
+    Args:
+      ids: int64[N] or uint64[N] NumPy array. -1 means "no id".
+
+    Returns:
+      uint32[N, 2].
+
+    Raises:
+      TypeError: another dtype.
+      ValueError: not one-dimensional.
+    """
+    ids = np.asarray(ids)
+    if ids.dtype not in (np.dtype(np.int64), np.dtype(np.uint64)):
+        raise type_error("jaxtbe.pack_ids", "ids", "int64 or uint64", ids.dtype.name, "Convert them with .astype(np.int64)")
+    if ids.ndim != 1:
+        raise value_error("jaxtbe.pack_ids", "ids", "one dimension", f"shape {ids.shape}", "Flatten them first")
+    return np.ascontiguousarray(ids).astype("<i8", copy=False).view("<u4").reshape(-1, 2)
+
+
+def unpack_ids(packed: np.ndarray) -> np.ndarray:
+    """The int64[N] behind uint32[N, 2], the inverse of `pack_ids`."""
+    packed = np.ascontiguousarray(packed)
+    if packed.dtype != np.uint32 or packed.ndim != 2 or packed.shape[1] != 2:
+        got = f"{packed.dtype.name}{list(packed.shape)}"
+        raise type_error("jaxtbe.unpack_ids", "packed ids", "uint32[N, 2]", got, "Pass what pack_ids returned")
+    return packed.view("<i8").reshape(-1)

@@ -1,0 +1,21 @@
+"""Which implementation serves a call: the native kernels, or plain jax.numpy."""
+
+import jax
+
+from jaxtbe import _native
+from jaxtbe.errors import value_error
+
+
+def use_native(implementation: str | None) -> bool:
+    """True for the native kernels.
+
+    Args:
+      implementation: "native", "xla", or None: native where the default backend has kernels.
+    """
+    if implementation is None:
+        return jax.default_backend() in _native.PLATFORMS
+    if implementation not in ("native", "xla"):
+        raise value_error(
+            "jaxtbe.ops", "implementation", "None, 'native' or 'xla'", repr(implementation), "Choose one of the three"
+        )
+    return implementation == "native"
