@@ -21,7 +21,7 @@ ffi::Error ZchInsertImpl(ffi::ThreadPool threads, ffi::RemainingArgs operands, f
   read.Take<ffi::U32>("identities");
   read.Take<ffi::S32>("last_seen");
   read.Take<ffi::S32>("occupancy");
-  ZchSlots slots = {Ids(identities->typed_data()), last_seen->typed_data(), nullptr, occupancy->typed_data()};
+  ZchSlots slots = {identities->dimensions()[0], Ids(identities->typed_data()), last_seen->typed_data(), nullptr, occupancy->typed_data()};
   if (track_counts) {
     read.Take<ffi::S32>("counts");
     auto result = counts.get<ffi::BufferR1<ffi::S32>>(0);
@@ -38,7 +38,7 @@ ffi::Error ZchInsertImpl(ffi::ThreadPool threads, ffi::RemainingArgs operands, f
 
   const ZchRules rules = {static_cast<Eviction>(eviction), static_cast<Priority>(priority), static_cast<OnFull>(on_full),
                           admit_after};
-  ZchInsert({slots, ProbeLayout(identities->dimensions()[0], buckets, reserved, max_probe), rules, batch, scores, *now, *ttl,
+  ZchInsert({slots, ProbeLayout(slots.count, buckets, reserved, max_probe), rules, batch, scores, *now, *ttl,
              rows->typed_data(), status->typed_data(), evicted->typed_data(), Ids(evicted_ids->typed_data()),
              counters->typed_data(), evicted_age->typed_data(), scratch->untyped_data()},
             XlaPool(threads));

@@ -15,13 +15,15 @@ class SlotClaims {
   static constexpr uint32_t kNobody = ~uint32_t{0};
   static constexpr uint32_t kProtected = kNobody - 1;
 
-  // How many entries `slots` claimed or protected slots need.
-  static int64_t Capacity(int64_t slots) { return slots + slots / 2 + 1; }
+  // How many entries `slots` claimed or protected slots need: a third stay free.
+  static int64_t Capacity(int64_t slots) { return (slots + slots / 2) / kRun * kRun + kRun; }
 
   SlotClaims(uint64_t* entries, int64_t capacity, const MissingIds& misses, Priority priority)
       : entries_(entries), capacity_(capacity), misses_(misses), priority_(priority) {}
 
   void Clear(int64_t begin, int64_t end) const { std::fill(entries_ + begin, entries_ + end, kFree); }
+
+  void Prefetch(int32_t slot) const { __builtin_prefetch(entries_ + Start(slot), 1); }
 
   // No id can take the slot in this batch.
   void Protect(int32_t slot) const { Offer(slot, kProtected); }
@@ -58,8 +60,11 @@ class SlotClaims {
   static int32_t SlotOf(uint64_t entry) { return static_cast<int32_t>(entry >> 32); }
   static uint32_t ClaimantOf(uint64_t entry) { return static_cast<uint32_t>(entry); }
 
+  // Slots side by side have entries side by side, in one cache line: a claimant goes from slot to slot.
+  static constexpr int64_t kRun = 8;
   int64_t Start(int32_t slot) const {
-    return static_cast<int64_t>(static_cast<uint64_t>(Mix32(static_cast<uint32_t>(slot))) * capacity_ >> 32);
+    const uint64_t run = Mix32(static_cast<uint32_t>(slot / kRun));
+    return static_cast<int64_t>(run * static_cast<uint64_t>(capacity_ / kRun) >> 32) * kRun + slot % kRun;
   }
 
   // A strict order over the claimants: ids, and first positions, are distinct.

@@ -19,7 +19,7 @@ void ZchFind(const ZchFindArgs& args, const Pool& pool) {
       args.rows[n] = slot;
       args.status[n] = static_cast<int8_t>(outcome);
     };
-    LocateRange(args.identities, args.layout, args.batch.ids, tasks[i].positions, [](int32_t) {}, visit);
+    LocateRange(args.slots, args.layout, args.batch.ids, tasks[i].positions, [](int32_t) {}, visit);
   });
 }
 

@@ -4,35 +4,32 @@
 #include <cstdint>
 
 #include "csrc/common/zch/probe.h"
+#include "csrc/cpu/simd/kernels.h"
 #include "csrc/cpu/zch_positions.h"
 
 namespace jaxtbe {
 
-// Calls visit(position, slot or -1, id) for the positions of a range, with the home slots of the next ids on their way from
-// memory. `prefetch(slot)` asks for whatever else the visit will touch.
+// Calls prefetch(slot) for the ids of a range that are in the table, a group of them ahead of visit(position, slot or -1, id).
 template <class Prefetch, class Visit>
-void LocateRange(const uint64_t* identities, const ProbeLayout& layout, const uint64_t* ids, Range range,
+void LocateRange(const SlotIdentities& slots, const ProbeLayout& layout, const uint64_t* ids, Range range,
                  Prefetch prefetch, Visit visit) {
-  constexpr uint64_t kAhead = 32;
-  Window windows[kAhead];
-  const auto prepare = [&](uint64_t n) {
-    const Window window = windows[n % kAhead] = layout.WindowOf(ids[n]);
-    const int32_t home = layout.SlotAt(window, 0);
-    __builtin_prefetch(identities + home);
-    prefetch(home);
-  };
-  const uint64_t begin = range.begin, end = range.end;
-  for (uint64_t n = begin; n < std::min(begin + kAhead, end); ++n) prepare(n);
-  for (uint64_t n = begin; n < end; ++n) {
-    const Window window = windows[n % kAhead];
-    if (n + kAhead < end) prepare(n + kAhead);
-    const uint64_t id = ids[n];
-    visit(static_cast<int64_t>(n), id == kNoId ? -1 : Locate(identities, layout, window, id), id);
+  const auto locate = BestKernels().locate;
+  int32_t found[kLocateGroup];
+  for (int64_t begin = range.begin; begin < range.end; begin += kLocateGroup) {
+    const int64_t count = std::min(kLocateGroup, range.end - begin);
+    locate(slots, layout, ids + begin, count, found);
+    for (int64_t k = 0; k < count; ++k) {
+      if (found[k] >= 0) prefetch(found[k]);
+    }
+    for (int64_t k = 0; k < count; ++k) {
+      const uint64_t id = ids[begin + k];
+      visit(begin + k, id == kNoId ? -1 : found[k], id);
+    }
   }
 }
 
 struct ZchFindArgs {
-  const uint64_t* identities;
+  SlotIdentities slots;
   ProbeLayout layout;
   OnFull on_full;
   ZchBatch batch;  // `update_mask` unused

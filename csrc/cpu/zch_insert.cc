@@ -5,6 +5,7 @@
 
 #include "csrc/common/zch/choice.h"
 #include "csrc/cpu/arena.h"
+#include "csrc/cpu/prefetched.h"
 #include "csrc/cpu/radix_sort.h"
 #include "csrc/cpu/zch_claims.h"
 #include "csrc/cpu/zch_find.h"
@@ -27,6 +28,12 @@ struct Tally {
     evicted_age += other.evicted_age;
     for (int k = 0; k < kNumCounters; ++k) counters[k] += other.counters[k];
   }
+};
+
+// A final claim.
+struct Winner {
+  int32_t slot;
+  uint32_t index;  // of the missing id
 };
 
 struct Scratch {
@@ -110,8 +117,11 @@ class Inserter {
     const ZchSlots& slots = args_.slots;
     ForEachTask([&](const ZchTask& task, Tally& tally) {
       if (!task.writes) return;
-      const auto prefetch = [&](int32_t slot) { __builtin_prefetch(slots.last_seen + slot, 1); };
-      LocateRange(slots.identities, args_.layout, args_.batch.ids, task.positions, prefetch,
+      const auto prefetch = [&](int32_t slot) {
+        __builtin_prefetch(slots.last_seen + slot, 1);
+        if (slots.counts) __builtin_prefetch(slots.counts + slot, 1);
+      };
+      LocateRange({slots.identities, slots.count}, args_.layout, args_.batch.ids, task.positions, prefetch,
                   [&](int64_t n, int32_t slot, uint64_t id) {
                     if (!Writes(task, n)) return;
                     if (id == kNoId) return Report(n, -1, Outcome::kNoId);
@@ -139,16 +149,21 @@ class Inserter {
   void CollectMisses(const MissingIds& missing, const SlotClaims& claims) {
     const bool protects = total_.unsettled > 0;
     ForEachTask([&](const ZchTask& task, Tally&) {
+      auto add = WithPrefetch<int64_t>([&](int64_t n) { missing.Prefetch(args_.batch.ids[n]); },
+                                       [&](int64_t n) {
+                                         args_.rows[n] = static_cast<int32_t>(missing.Add(
+                                             args_.batch.ids[n], Score(n), static_cast<uint32_t>(n)));
+                                       });
       for (int64_t n = task.positions.begin; n < task.positions.end; ++n) {
         if (!Writes(task, n)) continue;
         const Outcome outcome = static_cast<Outcome>(args_.status[n]);
         if (outcome == Outcome::kFailed) {
-          const uint32_t entry = missing.Add(args_.batch.ids[n], Score(n), static_cast<uint32_t>(n));
-          args_.rows[n] = static_cast<int32_t>(entry);
+          add.Push(n);
         } else if (protects && outcome == Outcome::kHit && args_.slots.last_seen[args_.rows[n]] < args_.now) {
           claims.Protect(args_.rows[n]);
         }
       }
+      add.Flush();
     });
   }
 
@@ -158,25 +173,32 @@ class Inserter {
   void MakeClaims(const MissingIds& missing, const SlotClaims& claims) {
     const SlotChooser chooser({args_.slots.identities, args_.slots.last_seen}, args_.layout, args_.rules.eviction,
                               args_.now);
-    constexpr int64_t kAhead = 16;
     ForEachPart(missing.capacity(), [&](Range part, Tally& tally) {
+      auto settle = WithPrefetch<uint32_t>(
+          [&](uint32_t index) { PrefetchHome(missing[index].id, claims); },
+          // Some id is left without a slot in the end; which one may be known only when all claims are made.
+          [&](uint32_t index) { tally[Counter::kFailures] += !Settle(chooser, missing, claims, index); });
       for (int64_t i = part.begin; i < part.end; ++i) {
-        if (i + kAhead < part.end && missing[i + kAhead].id != kNoId) PrefetchHome(missing[i + kAhead].id);
         if (missing[i].id == kNoId) continue;
-        if (missing[i].count < args_.rules.admit_after) {
+        if (missing[i].count >= args_.rules.admit_after) {
+          settle.Push(static_cast<uint32_t>(i));
+        } else {
           ++tally[Counter::kUnadmitted];
-          continue;
         }
-        // Some id is left without a slot in the end; which one may be known only when all claims are made.
-        tally[Counter::kFailures] += !Settle(chooser, missing, claims, static_cast<uint32_t>(i));
       }
+      settle.Flush();
     });
   }
 
-  void PrefetchHome(uint64_t id) const {
+  void PrefetchHome(uint64_t id, const SlotClaims& claims) const {
     const int32_t home = args_.layout.SlotAt(args_.layout.WindowOf(id), 0);
-    __builtin_prefetch(args_.slots.identities + home);
-    __builtin_prefetch(args_.slots.last_seen + home);
+    PrefetchSlot(home);
+    claims.Prefetch(home);
+  }
+  void PrefetchSlot(int32_t slot) const {
+    __builtin_prefetch(args_.slots.identities + slot, 1);
+    __builtin_prefetch(args_.slots.last_seen + slot, 1);
+    if (args_.slots.counts) __builtin_prefetch(args_.slots.counts + slot, 1);
   }
 
   Claimant ClaimantOf(const MissingIds& missing, uint32_t index) const {
@@ -203,46 +225,56 @@ class Inserter {
 
   // Gives the slots to those who hold the final claims.
   void CommitClaims(const MissingIds& missing, const SlotClaims& claims) {
-    const ZchSlots& slots = args_.slots;
     ForEachPart(claims.capacity(), [&](Range part, Tally& tally) {
-      claims.ForEachWinner(part.begin, part.end, [&](int32_t slot, uint32_t index) {
-        MissingId& winner = missing[index];
-        winner.slot = slot;
-        winner.evicted = slots.identities[slot] != kNoId;
-        if (winner.evicted) {
-          scratch_.evicted[AtomicAdd(&num_evicted_, int64_t{1})] = static_cast<uint64_t>(slot) << 32;
-          tally.evicted_age += int64_t{args_.now} + args_.ttl - slots.last_seen[slot];
-        }
-        ++tally[Counter::kInserts];
-        tally[Counter::kEvictions] += winner.evicted;
-        slots.identities[slot] = winner.id;
-        slots.last_seen[slot] = winner.score;
-        if (slots.counts) slots.counts[slot] = winner.count;
-      });
+      auto commit = WithPrefetch<Winner>(
+          [&](Winner winner) {
+            PrefetchSlot(winner.slot);
+            missing.PrefetchEntry(winner.index);
+          },
+          [&](Winner winner) { Commit(winner.slot, missing[winner.index], tally); });
+      claims.ForEachWinner(part.begin, part.end, [&](int32_t slot, uint32_t index) { commit.Push({slot, index}); });
+      commit.Flush();
     });
+  }
+
+  void Commit(int32_t slot, MissingId& winner, Tally& tally) {
+    const ZchSlots& slots = args_.slots;
+    winner.slot = slot;
+    winner.evicted = slots.identities[slot] != kNoId;
+    if (winner.evicted) {
+      scratch_.evicted[AtomicAdd(&num_evicted_, int64_t{1})] = static_cast<uint64_t>(slot) << 32;
+      tally.evicted_age += int64_t{args_.now} + args_.ttl - slots.last_seen[slot];
+    }
+    ++tally[Counter::kInserts];
+    tally[Counter::kEvictions] += winner.evicted;
+    slots.identities[slot] = winner.id;
+    slots.last_seen[slot] = winner.score;
+    if (slots.counts) slots.counts[slot] = winner.count;
   }
 
   void ReportMisses(const MissingIds& missing) {
     ForEachTask([&](const ZchTask& task, Tally&) {
+      const auto entry_of = [&](int64_t n) { return static_cast<uint32_t>(args_.rows[n]); };
+      auto report = WithPrefetch<int64_t>([&](int64_t n) { missing.PrefetchEntry(entry_of(n)); },
+                                          [&](int64_t n) { ReportMiss(n, missing[entry_of(n)]); });
       for (int64_t n = task.positions.begin; n < task.positions.end; ++n) {
-        if (!Writes(task, n) || args_.status[n] != static_cast<int8_t>(Outcome::kFailed)) continue;
-        const MissingId& entry = missing[static_cast<uint32_t>(args_.rows[n])];
-        if (entry.slot >= 0) {
-          Report(n, entry.slot, entry.evicted ? Outcome::kEvicted : Outcome::kInserted);
-        } else {
-          const bool admitted = entry.count >= args_.rules.admit_after;
-          Report(n, args_.layout.FallbackRow(args_.rules.on_full, entry.id),
-                 admitted ? Outcome::kFailed : Outcome::kUnadmitted);
-        }
+        if (Writes(task, n) && args_.status[n] == static_cast<int8_t>(Outcome::kFailed)) report.Push(n);
       }
+      report.Flush();
     });
+  }
+
+  void ReportMiss(int64_t n, const MissingId& entry) const {
+    if (entry.slot >= 0) return Report(n, entry.slot, entry.evicted ? Outcome::kEvicted : Outcome::kInserted);
+    Report(n, args_.layout.FallbackRow(args_.rules.on_full, entry.id),
+           entry.count >= args_.rules.admit_after ? Outcome::kFailed : Outcome::kUnadmitted);
   }
 
   // Positions that do not write see the table as it is after the batch.
   void ResolveReads() {
     ForEachTask([&](const ZchTask& task, Tally& tally) {
       if (task.writes && !args_.batch.update_mask) return;
-      LocateRange(args_.slots.identities, args_.layout, args_.batch.ids, task.positions, [](int32_t) {},
+      LocateRange({args_.slots.identities, args_.slots.count}, args_.layout, args_.batch.ids, task.positions, [](int32_t) {},
                   [&](int64_t n, int32_t slot, uint64_t id) {
                     if (Writes(task, n)) return;
                     if (id == kNoId) return Report(n, -1, Outcome::kNoId);

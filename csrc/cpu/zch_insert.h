@@ -10,6 +10,7 @@
 namespace jaxtbe {
 
 struct ZchSlots {
+  int64_t count;
   uint64_t* identities;
   int32_t* last_seen;
   int32_t* counts;     // or null: not tracked

@@ -31,6 +31,8 @@ class MissingIds {
 
   void Prefetch(uint64_t id) const { __builtin_prefetch(entries_ + Start(id), 1); }
 
+  void PrefetchEntry(uint32_t index) const { __builtin_prefetch(entries_ + index, 1); }
+
   // Counts one position and returns the entry of its id.
   uint32_t Add(uint64_t id, int32_t score, uint32_t position) const {
     const uint32_t index = FindOrAdd(id);

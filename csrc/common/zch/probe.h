@@ -14,6 +14,12 @@ namespace jaxtbe {
 // The identity of an empty slot, and the id that means "no id": -1.
 constexpr uint64_t kNoId = ~uint64_t{0};
 
+// The ids that a table's slots hold.
+struct SlotIdentities {
+  const uint64_t* ids;
+  int64_t count;
+};
+
 // The slots of one id, in probe order: base + (home + d) mod block, for distance d from 0.
 struct Window {
   int32_t base;
@@ -56,11 +62,11 @@ class ProbeLayout {
     return window.base + static_cast<int32_t>(block() + reserved_(ZchHash(id)));
   }
 
-  // How many slots a window has.
+  // How many slots a window has, and how many a block.
   JAXTBE_HD int32_t length() const { return length_; }
+  JAXTBE_HD uint32_t block() const { return static_cast<uint32_t>(block_.divisor()); }
 
  private:
-  JAXTBE_HD uint32_t block() const { return static_cast<uint32_t>(block_.divisor()); }
 
   Modulo bucket_, block_, reserved_;
   int32_t bucket_slots_, length_;

@@ -1,6 +1,7 @@
 #include "csrc/cpu/simd/kernels.h"
 #include "csrc/cpu/simd/lookup_kernel.h"
 #include "csrc/cpu/simd/update_kernel.h"
+#include "csrc/cpu/simd/zch_locate_kernel.h"
 #include "csrc/common/half.h"
 
 namespace jaxtbe {
@@ -15,6 +16,7 @@ extern const Kernels kKernels = {
     {&LookupBags<float>, &LookupBags<BFloat16>, &LookupBags<Float16>},
     {&IdWeightsGradBags<float>, &IdWeightsGradBags<BFloat16>, &IdWeightsGradBags<Float16>},
     {JAXTBE_FOR_EACH_RULE(JAXTBE_UPDATE)},
+    &LocateIds,
 };
 
 }  // namespace JAXTBE_SIMD

@@ -1,6 +1,7 @@
 // The kernels that are compiled once for each instruction set, and the choice among them.
 #pragma once
 
+#include "csrc/common/zch/probe.h"
 #include "csrc/cpu/lookup.h"
 #include "csrc/cpu/update.h"
 
@@ -21,7 +22,10 @@ struct Kernels {
   void (*id_weights_grad[kNumDTypes])(const IdWeightsGradArgs&, int64_t feature, Range samples);
   // Updates the rows whose first sorted occurrence is in `range`. `buffer`: kUpdateBuffers * dim floats.
   void (*update[kNumRules])(const UpdateRun&, Range range, float* buffer);
+  // `found[k]`: the slot of ids[k], or -1. At most kLocateGroup ids; -1 is none (and may be "found" in an empty slot).
+  void (*locate)(const SlotIdentities&, const ProbeLayout&, const uint64_t* ids, int64_t count, int32_t* found);
 };
+constexpr int64_t kLocateGroup = 128;
 constexpr int kUpdateBuffers = 2 + kMaxElementStates;  // gradient, row and states as float32
 
 const Kernels& BestKernels();
