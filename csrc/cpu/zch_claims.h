@@ -15,15 +15,15 @@ class SlotClaims {
   static constexpr uint32_t kNobody = ~uint32_t{0};
   static constexpr uint32_t kProtected = kNobody - 1;
 
-  // How many entries `slots` claimed or protected slots need: a third stay free.
-  static int64_t Capacity(int64_t slots) { return (slots + slots / 2) / kRun * kRun + kRun; }
+  // How many entries `slots` claimed or protected slots need: half stay free.
+  static int64_t Capacity(int64_t slots) { return 2 * slots / kRun * kRun + kRun; }
 
   SlotClaims(uint64_t* entries, int64_t capacity, const MissingIds& misses, Priority priority)
       : entries_(entries), capacity_(capacity), misses_(misses), priority_(priority) {}
 
   void Clear(int64_t begin, int64_t end) const { std::fill(entries_ + begin, entries_ + end, kFree); }
 
-  void Prefetch(int32_t slot) const { __builtin_prefetch(entries_ + Start(slot), 1); }
+  void PrefetchClaim(int32_t slot) const { PrefetchForWrite(entries_ + Start(slot)); }
 
   // No id can take the slot in this batch.
   void Protect(int32_t slot) const { Offer(slot, kProtected); }

@@ -30,10 +30,15 @@ struct Tally {
   }
 };
 
-// A final claim.
-struct Winner {
+// A missing id, and a slot that it asks for or has won.
+struct Request {
+  uint32_t index;
   int32_t slot;
-  uint32_t index;  // of the missing id
+};
+
+struct NewClaimant {
+  uint32_t index;
+  Claimant claimant;
 };
 
 struct Scratch {
@@ -118,8 +123,8 @@ class Inserter {
     ForEachTask([&](const ZchTask& task, Tally& tally) {
       if (!task.writes) return;
       const auto prefetch = [&](int32_t slot) {
-        __builtin_prefetch(slots.last_seen + slot, 1);
-        if (slots.counts) __builtin_prefetch(slots.counts + slot, 1);
+        PrefetchForWrite(slots.last_seen + slot);
+        if (slots.counts) PrefetchForWrite(slots.counts + slot);
       };
       LocateRange({slots.identities, slots.count}, args_.layout, args_.batch.ids, task.positions, prefetch,
                   [&](int64_t n, int32_t slot, uint64_t id) {
@@ -149,7 +154,7 @@ class Inserter {
   void CollectMisses(const MissingIds& missing, const SlotClaims& claims) {
     const bool protects = total_.unsettled > 0;
     ForEachTask([&](const ZchTask& task, Tally&) {
-      auto add = WithPrefetch<int64_t>([&](int64_t n) { missing.Prefetch(args_.batch.ids[n]); },
+      auto add = WithPrefetch<int64_t>([&](int64_t n) { missing.PrefetchId(args_.batch.ids[n]); },
                                        [&](int64_t n) {
                                          args_.rows[n] = static_cast<int32_t>(missing.Add(
                                              args_.batch.ids[n], Score(n), static_cast<uint32_t>(n)));
@@ -174,31 +179,47 @@ class Inserter {
     const SlotChooser chooser({args_.slots.identities, args_.slots.last_seen}, args_.layout, args_.rules.eviction,
                               args_.now);
     ForEachPart(missing.capacity(), [&](Range part, Tally& tally) {
-      auto settle = WithPrefetch<uint32_t>(
-          [&](uint32_t index) { PrefetchHome(missing[index].id, claims); },
-          // Some id is left without a slot in the end; which one may be known only when all claims are made.
-          [&](uint32_t index) { tally[Counter::kFailures] += !Settle(chooser, missing, claims, index); });
+      // In a failing chain some id is left without a slot; which one may be known only when all claims are made.
+      auto settle = WithPrefetch<Request>([&](Request first) { claims.PrefetchClaim(first.slot); },
+                                          [&](Request first) {
+                                            tally[Counter::kFailures] += !Settle(chooser, missing, claims, first);
+                                          });
+      auto choose = WithPrefetch<NewClaimant>([&](const NewClaimant& item) { PrefetchHome(item.claimant.window); },
+                                              [&](const NewClaimant& item) {
+                                                Choice choice = kBeforeFirst;
+                                                if (chooser.Next(item.claimant, &choice)) {
+                                                  settle.Push({item.index, chooser.SlotOf(item.claimant, choice)});
+                                                } else {
+                                                  ++tally[Counter::kFailures];
+                                                }
+                                              });
       for (int64_t i = part.begin; i < part.end; ++i) {
         if (missing[i].id == kNoId) continue;
         if (missing[i].count >= args_.rules.admit_after) {
-          settle.Push(static_cast<uint32_t>(i));
+          const uint32_t index = static_cast<uint32_t>(i);
+          choose.Push({index, ClaimantOf(missing, index)});
         } else {
           ++tally[Counter::kUnadmitted];
         }
       }
+      choose.Flush();
       settle.Flush();
     });
   }
 
-  void PrefetchHome(uint64_t id, const SlotClaims& claims) const {
-    const int32_t home = args_.layout.SlotAt(args_.layout.WindowOf(id), 0);
-    PrefetchSlot(home);
-    claims.Prefetch(home);
+  // An id that is missing looks at several slots: likely at some of the next line, too.
+  void PrefetchHome(Window window) const {
+    const int32_t home = args_.layout.SlotAt(window, 0), next = home + 7;
+    Prefetch(args_.slots.identities + home);
+    Prefetch(args_.slots.identities + next);
+    if (args_.rules.eviction == Eviction::kNone) return;
+    Prefetch(args_.slots.last_seen + home);
+    Prefetch(args_.slots.last_seen + next);
   }
   void PrefetchSlot(int32_t slot) const {
-    __builtin_prefetch(args_.slots.identities + slot, 1);
-    __builtin_prefetch(args_.slots.last_seen + slot, 1);
-    if (args_.slots.counts) __builtin_prefetch(args_.slots.counts + slot, 1);
+    PrefetchForWrite(args_.slots.identities + slot);
+    PrefetchForWrite(args_.slots.last_seen + slot);
+    if (args_.slots.counts) PrefetchForWrite(args_.slots.counts + slot);
   }
 
   Claimant ClaimantOf(const MissingIds& missing, uint32_t index) const {
@@ -208,31 +229,27 @@ class Inserter {
   // Claims a slot for an id, then one for the id that it displaced, and so on. False if the last of them found none. Every
   // turn moves one id forward in its preferences and none ever moves back, so the turns of all threads together are fewer
   // than the slots of all windows.
-  bool Settle(const SlotChooser& chooser, const MissingIds& missing, const SlotClaims& claims, uint32_t index) const {
-    Claimant claimant = ClaimantOf(missing, index);
-    Choice choice = kBeforeFirst;
-    while (chooser.Next(claimant, &choice)) {
-      const int32_t slot = chooser.SlotOf(claimant, choice);
-      const uint32_t left = claims.Offer(slot, index);
+  bool Settle(const SlotChooser& chooser, const MissingIds& missing, const SlotClaims& claims, Request request) const {
+    for (;;) {
+      const uint32_t left = claims.Offer(request.slot, request.index);
       if (left == SlotClaims::kNobody) return true;
-      if (left == index) continue;
-      index = left;
-      claimant = ClaimantOf(missing, index);
-      choice = chooser.ChoiceOf(claimant, slot);
+      const Claimant claimant = ClaimantOf(missing, left);
+      Choice choice = chooser.ChoiceOf(claimant, request.slot);
+      if (!chooser.Next(claimant, &choice)) return false;
+      request = {left, chooser.SlotOf(claimant, choice)};
     }
-    return false;
   }
 
   // Gives the slots to those who hold the final claims.
   void CommitClaims(const MissingIds& missing, const SlotClaims& claims) {
     ForEachPart(claims.capacity(), [&](Range part, Tally& tally) {
-      auto commit = WithPrefetch<Winner>(
-          [&](Winner winner) {
+      auto commit = WithPrefetch<Request>(
+          [&](Request winner) {
             PrefetchSlot(winner.slot);
             missing.PrefetchEntry(winner.index);
           },
-          [&](Winner winner) { Commit(winner.slot, missing[winner.index], tally); });
-      claims.ForEachWinner(part.begin, part.end, [&](int32_t slot, uint32_t index) { commit.Push({slot, index}); });
+          [&](Request winner) { Commit(winner.slot, missing[winner.index], tally); });
+      claims.ForEachWinner(part.begin, part.end, [&](int32_t slot, uint32_t index) { commit.Push({index, slot}); });
       commit.Flush();
     });
   }

@@ -6,6 +6,7 @@
 
 #include "csrc/common/zch/probe.h"
 #include "csrc/cpu/atomics.h"
+#include "csrc/cpu/prefetched.h"
 
 namespace jaxtbe {
 
@@ -20,8 +21,8 @@ struct MissingId {
 
 class MissingIds {
  public:
-  // How many entries `ids` positions need: a third of the entries stay free, so that probing is short and always ends.
-  static int64_t Capacity(int64_t ids) { return ids + ids / 2 + 1; }
+  // How many entries `ids` positions need: half of the entries stay free, so that probing is short and always ends.
+  static int64_t Capacity(int64_t ids) { return 2 * ids + 1; }
 
   MissingIds(MissingId* entries, int64_t capacity) : entries_(entries), capacity_(capacity) {}
 
@@ -29,9 +30,14 @@ class MissingIds {
     for (int64_t i = begin; i < end; ++i) entries_[i] = {kNoId, 0, INT_MIN, UINT_MAX, -1, false};
   }
 
-  void Prefetch(uint64_t id) const { __builtin_prefetch(entries_ + Start(id), 1); }
+  // Two entries share a line. Now and then the second one is looked at, too.
+  void PrefetchId(uint64_t id) const {
+    const int64_t start = Start(id);
+    PrefetchForWrite(entries_ + start);
+    PrefetchForWrite(entries_ + start + 1);
+  }
 
-  void PrefetchEntry(uint32_t index) const { __builtin_prefetch(entries_ + index, 1); }
+  void PrefetchEntry(uint32_t index) const { PrefetchForWrite(entries_ + index); }
 
   // Counts one position and returns the entry of its id.
   uint32_t Add(uint64_t id, int32_t score, uint32_t position) const {

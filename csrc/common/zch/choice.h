@@ -18,7 +18,7 @@ struct SlotsView {
 struct Choice {
   int32_t distance;
   bool empty;
-  int32_t last_seen;  // of an occupied slot
+  int32_t last_seen;  // of an occupied slot, where it matters: with LRU
 };
 constexpr Choice kBeforeFirst = {-1, true, 0};
 
@@ -46,7 +46,9 @@ class SlotChooser {
 
   // The choice that made a claimant ask for `slot`.
   JAXTBE_HD Choice ChoiceOf(const Claimant& claimant, int32_t slot) const {
-    return {layout_.DistanceTo(claimant.window, slot), slots_.identities[slot] == kNoId, slots_.last_seen[slot]};
+    const bool orders_by_age = policy_ == Eviction::kLru;
+    return {layout_.DistanceTo(claimant.window, slot), slots_.identities[slot] == kNoId,
+            orders_by_age ? slots_.last_seen[slot] : 0};
   }
 
  private:
@@ -60,7 +62,7 @@ class SlotChooser {
       const int32_t slot = layout_.SlotAt(claimant.window, distance);
       const bool empty = slots_.identities[slot] == kNoId;
       if (empty || (policy_ != Eviction::kNone && Evictable(slot, claimant))) {
-        *choice = {distance, empty, slots_.last_seen[slot]};
+        *choice = {distance, empty, 0};
         return true;
       }
     }
