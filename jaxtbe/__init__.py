@@ -1,1 +1,31 @@
-"""Table-batched embeddings for JAX."""
+"""Table-batched embeddings for JAX: fused lookups and in-place sparse updates of very large tables."""
+
+import importlib
+from typing import TYPE_CHECKING
+
+from jaxtbe import ops as ops
+from jaxtbe.bags import Bags as Bags
+from jaxtbe.checks import check as check
+from jaxtbe.embedding_grad import EmbeddingGrad as EmbeddingGrad
+from jaxtbe.features import Feature as Feature
+from jaxtbe.grad import grad as grad
+from jaxtbe.grad import value_and_grad as value_and_grad
+from jaxtbe.ids import pack_ids as pack_ids
+from jaxtbe.ids import unpack_ids as unpack_ids
+from jaxtbe.module import EmbeddingBags as EmbeddingBags
+from jaxtbe.params import EmbeddingParams as EmbeddingParams
+from jaxtbe.params import Overwrite as Overwrite
+from jaxtbe.tables import Table as Table
+from jaxtbe.writeback import writeback_loss as writeback_loss
+
+if TYPE_CHECKING:
+    from jaxtbe import optim as optim
+
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str):
+    # optax takes longer to import than all the rest: only who uses an optimizer waits for it.
+    if name == "optim":
+        return importlib.import_module("jaxtbe.optim")
+    raise AttributeError(f"module 'jaxtbe' has no attribute {name!r}")

@@ -8,7 +8,7 @@ import jax
 from jaxtbe.errors import import_error
 
 try:
-    from jaxtbe import _cpu  # pyright: ignore[reportAttributeAccessIssue]
+    from jaxtbe import _cpu
 except ImportError as e:
     raise import_error(
         "jaxtbe", "native library jaxtbe._cpu", "a built extension", str(e), "Install jaxtbe with 'pip install .'"
@@ -20,8 +20,8 @@ def runtime_ffi_api_version() -> tuple[int, int]:
     header = os.path.join(jax.ffi.include_dir(), "xla", "ffi", "api", "c_api.h")
     with open(header, encoding="utf-8") as f:
         text = f.read()
-    numbers = [re.search(rf"#define XLA_FFI_API_{part} (\d+)", text) for part in ("MAJOR", "MINOR")]
-    return tuple(int(n.group(1)) if n else 0 for n in numbers)  # pyright: ignore[reportReturnType]
+    major, minor = (re.search(rf"#define XLA_FFI_API_{part} (\d+)", text) for part in ("MAJOR", "MINOR"))
+    return (int(major.group(1)) if major else 0, int(minor.group(1)) if minor else 0)
 
 
 def check_runtime(built: tuple[int, int], running: tuple[int, int]) -> None:
@@ -38,7 +38,7 @@ def check_runtime(built: tuple[int, int], running: tuple[int, int]) -> None:
 
 def _register() -> dict[str, tuple[str, ...]]:
     check_runtime(_cpu.ffi_api_version(), runtime_ffi_api_version())
-    registered = {}
+    registered: dict[str, tuple[str, ...]] = {}
     for name, capsule in _cpu.registrations().items():
         jax.ffi.register_ffi_target(name, capsule, platform="cpu")
         registered[name] = ("cpu",)

@@ -20,7 +20,9 @@ def pack_ids(ids: np.ndarray) -> np.ndarray:
     """
     ids = np.asarray(ids)
     if ids.dtype not in (np.dtype(np.int64), np.dtype(np.uint64)):
-        raise type_error("jaxtbe.pack_ids", "ids", "int64 or uint64", ids.dtype.name, "Convert them with .astype(np.int64)")
+        raise type_error(
+            "jaxtbe.pack_ids", "ids", "int64 or uint64", ids.dtype.name, "Convert them with .astype(np.int64)"
+        )
     if ids.ndim != 1:
         raise value_error("jaxtbe.pack_ids", "ids", "one dimension", f"shape {ids.shape}", "Flatten them first")
     return np.ascontiguousarray(ids).astype("<i8", copy=False).view("<u4").reshape(-1, 2)

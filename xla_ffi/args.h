@@ -1,5 +1,5 @@
-// Decodes variadic operands and results one after another. Python has checked shapes and types before; what is checked here
-// again can only be wrong when Python and the library are of different builds.
+// Decodes variadic operands and results one after another. Python has checked shapes and types before; what is checked
+// here again can only be wrong when Python and the library are of different builds.
 #pragma once
 
 #include <string>
@@ -13,7 +13,8 @@ namespace ffi = xla::ffi;
 using Ints = ffi::Span<const int64_t>;
 
 inline ffi::Error BuildFault(const std::string& what) {
-  return ffi::Error::Internal("jaxtbe: " + what + ". The Python package and its native library differ: reinstall jaxtbe.");
+  return ffi::Error::Internal("jaxtbe: " + what +
+                              ". The Python package and its native library differ: reinstall jaxtbe.");
 }
 
 // Reads operands in order. After a wrong one it reads on as nothing and remembers the first fault.

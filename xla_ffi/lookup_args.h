@@ -36,7 +36,8 @@ inline void ReadLookup(OperandReader& read, Ints layout, bool has_weights, int64
   args.features = out.features.data();
   args.num_features = static_cast<int64_t>(out.features.size());
   args.tables = out.tables.data();
-  if (args.num_features == 0 || (num_offsets - 1) % args.num_features != 0) return read.Fail("offsets do not fit the features");
+  if (args.num_features == 0 || (num_offsets - 1) % args.num_features != 0)
+    return read.Fail("offsets do not fit the features");
   args.bags.batch = (num_offsets - 1) / args.num_features;
 }
 

@@ -18,6 +18,7 @@ py::dict Registrations() {
   targets["jaxtbe_lookup"] = Capsule(jaxtbe::LookupHandler);
   targets["jaxtbe_id_weights_grad"] = Capsule(jaxtbe::IdWeightsGradHandler);
   targets["jaxtbe_update"] = Capsule(jaxtbe::UpdateHandler);
+  targets["jaxtbe_reset_rows"] = Capsule(jaxtbe::ResetRowsHandler);
   targets["jaxtbe_zch_find"] = Capsule(jaxtbe::ZchFindHandler);
   targets["jaxtbe_zch_insert"] = Capsule(jaxtbe::ZchInsertHandler);
   return targets;
@@ -27,8 +28,9 @@ py::dict Registrations() {
 
 PYBIND11_MODULE(_cpu, m) {
   m.def("registrations", &Registrations, "FFI target name to capsule, for platform 'cpu'.");
-  m.def("ffi_api_version", [] { return py::make_tuple(XLA_FFI_API_MAJOR, XLA_FFI_API_MINOR); },
-        "The XLA FFI version this library was built with.");
+  m.def(
+      "ffi_api_version", [] { return py::make_tuple(XLA_FFI_API_MAJOR, XLA_FFI_API_MINOR); },
+      "The XLA FFI version this library was built with.");
   m.def("simd_level", [] { return jaxtbe::BestKernels().simd_level; }, "The instruction set the kernels use.");
   m.def("update_scratch_bytes", &jaxtbe::UpdateScratchBytes, py::arg("capacity"), py::arg("max_dim"));
   m.def("zch_insert_scratch_bytes", &jaxtbe::ZchInsertScratchBytes, py::arg("num_ids"));

@@ -58,8 +58,8 @@ std::vector<Source> ReadSources(OperandReader& read, Ints lookups, Ints layout, 
   return sources;
 }
 
-// Operands: hyper f32[tables, K], (seed, step) u32[2], those of the lookups, the tables, their states (table by table), and
-// tokens, which only order this call behind the reads of the tables. Results: scratch, tables, states.
+// Operands: hyper f32[tables, K], (seed, step) u32[2], those of the lookups, the tables, their states (table by table),
+// and tokens, which only order this call behind the reads of the tables. Results: scratch, tables, states.
 ffi::Error UpdateImpl(ffi::ThreadPool threads, ffi::BufferR2<ffi::F32> hyper, ffi::BufferR1<ffi::U32> seed_and_step,
                       ffi::RemainingArgs operands, ffi::ResultBufferR1<ffi::U8> scratch, ffi::RemainingRets results,
                       std::string_view rule_name, Ints lookups, Ints layout, Ints duplicates, Ints table_ids) {
@@ -70,7 +70,8 @@ ffi::Error UpdateImpl(ffi::ThreadPool threads, ffi::BufferR2<ffi::F32> hyper, ff
   const std::vector<Source> sources = ReadSources(read, lookups, layout, &capacity);
   if (!read.ok()) return read.error();
 
-  const int64_t num_tables = static_cast<int64_t>(duplicates.size()), num_states = rule->element_states + rule->row_states;
+  const int64_t num_tables = static_cast<int64_t>(duplicates.size()),
+                num_states = rule->element_states + rule->row_states;
   std::vector<UpdateTable> tables(num_tables);
   DType dtype = DType::kFloat32;
   int64_t max_dim = 1;
@@ -96,9 +97,11 @@ ffi::Error UpdateImpl(ffi::ThreadPool threads, ffi::BufferR2<ffi::F32> hyper, ff
     }
     out.hyper = hyper.typed_data() + t * hyper.dimensions()[1];
     out.duplicates = static_cast<Duplicates>(duplicates[t]);
-    out.noise_key = NoiseKey(seed_and_step.typed_data()[0], seed_and_step.typed_data()[1], static_cast<uint32_t>(table_ids[t]));
+    out.noise_key =
+        NoiseKey(seed_and_step.typed_data()[0], seed_and_step.typed_data()[1], static_cast<uint32_t>(table_ids[t]));
   }
-  if (scratch->size_bytes() < UpdateScratchBytes(capacity, max_dim)) return BuildFault("the update's scratch is too small");
+  if (scratch->size_bytes() < UpdateScratchBytes(capacity, max_dim))
+    return BuildFault("the update's scratch is too small");
   Update({dtype, static_cast<Rule>(rule->rule), tables.data(), num_tables, sources.data(),
           static_cast<int64_t>(sources.size()), capacity, scratch->untyped_data()},
          XlaPool(threads));

@@ -67,9 +67,9 @@ void Lookup(const LookupArgs& args, const Pool& pool);
 
 // d_id_weights[n] = dot(table[ids[n]], d_acts of its bag), divided by the bag's number of valid ids for Pooling::kMean.
 struct IdWeightsGradArgs {
-  LookupArgs lookup;      // `acts` and `faults` unused
-  const float* d_acts;    // [batch, lookup.stride]
-  float* d_id_weights;    // [num_ids]
+  LookupArgs lookup;    // `acts` and `faults` unused
+  const float* d_acts;  // [batch, lookup.stride]
+  float* d_id_weights;  // [num_ids]
 };
 
 void IdWeightsGrad(const IdWeightsGradArgs& args, const Pool& pool);

@@ -29,8 +29,8 @@ struct SourceTable {
   int64_t dim;
 };
 
-// Entry i of `sorted`: key (table base + row) in the upper half, occurrence in the lower. Occurrences that train nothing
-// have the key `num_rows` and so stand last.
+// Entry i of `sorted`: key (table base + row) in the upper half, occurrence in the lower. Occurrences that train
+// nothing have the key `num_rows` and so stand last.
 struct SortedOccurrences {
   const uint64_t* sorted;
   int64_t count;

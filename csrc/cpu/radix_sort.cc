@@ -6,8 +6,8 @@
 namespace jaxtbe {
 namespace {
 
-// Turns counts[part][bucket] into the place of the part's first entry of that bucket: buckets first, then parts, which keeps
-// the sort stable.
+// Turns counts[part][bucket] into the place of the part's first entry of that bucket: buckets first, then parts, which
+// keeps the sort stable.
 void ExclusiveSum(uint32_t* counts, int64_t parts, int64_t buckets) {
   uint32_t sum = 0;
   for (int64_t bucket = 0; bucket < buckets; ++bucket) {

@@ -38,9 +38,8 @@ void Update(const UpdateArgs& args, const Pool& pool) {
   run.occurrences = sorter.Sort(args.sources, args.num_sources, tables.data(), bases.data(), args.num_tables, pool);
   const auto update = BestKernels().update[static_cast<int>(args.rule)];
   const int64_t n = run.occurrences.count, parts = NumParts(n, 128, kTasks);
-  ParallelFor(pool, parts, [&](int64_t part) {
-    update(run, Part(n, parts, part), buffers + part * BufferStride(max_dim));
-  });
+  ParallelFor(pool, parts,
+              [&](int64_t part) { update(run, Part(n, parts, part), buffers + part * BufferStride(max_dim)); });
 }
 
 }  // namespace jaxtbe

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtbe import _native
 from jaxtbe.ops.implementation import use_native
 from jaxtbe.ops.zch_codes import COUNTERS, encode_access, insert_attributes
+from jaxtbe.reference.zch import zch_insert as sequential_insert
 
 
 class ZchSlots(NamedTuple):
@@ -131,11 +132,9 @@ def _outputs(num_ids: int) -> list[jax.ShapeDtypeStruct]:
 
 
 def _insert_on_host(slots, batch, now, ttl, outputs, zch, access) -> ZchInserted:
-    from jaxtbe.reference.zch import zch_insert as sequential_insert
-
     def run(slots, batch, now, ttl):
         numpy = jax.tree.map(np.asarray, (slots, batch))
-        return sequential_insert(*numpy, int(now), int(ttl), zch=zch, access=access)
+        return ZchInserted(*sequential_insert(*numpy, int(now), int(ttl), zch=zch, access=access))
 
     shapes = ZchInserted(jax.tree.map(_like, slots), *outputs)
     return jax.pure_callback(run, shapes, slots, batch, jnp.asarray(now, jnp.int32), jnp.asarray(ttl, jnp.int32))

@@ -121,7 +121,7 @@ class NewId:
 
 
 def zch_insert(slots, batch, now: int, ttl: int, *, zch, access):
-    """See `jaxtbe.ops.zch_insert`; takes and returns NumPy arrays."""
+    """See `jaxtbe.ops.zch_insert`. Takes NumPy arrays and returns them, in the order of `ZchInserted`."""
     ids = np.ascontiguousarray(batch.ids).view("<i8").reshape(-1).tolist()
     identities = np.ascontiguousarray(slots.identities).view("<i8").reshape(-1)
     table = Table(zch, identities, slots.last_seen, slots.counts, slots.occupancy)
@@ -158,7 +158,7 @@ def zch_insert(slots, batch, now: int, ttl: int, *, zch, access):
         slot = table.find(ids[n])
         status[n] = _READ_MISS if slot is None else _READ_HIT
         rows[n] = table.layout.fallback(ids[n]) if slot is None else slot
-    return _outputs(table, rows, status, of_id, now + ttl)  # 6. outputs
+    return _outputs(slots, table, rows, status, of_id, now + ttl)  # 6. outputs
 
 
 def _positions(ids, batch, access) -> tuple[list[int], list[int]]:
@@ -175,10 +175,7 @@ def _positions(ids, batch, access) -> tuple[list[int], list[int]]:
     return writing, reading
 
 
-def _outputs(table: Table, rows, status, of_id, score_now: int):
-    # Imported late: ops imports the references.
-    from jaxtbe.ops.zch_insert import ZchInserted, ZchSlots
-
+def _outputs(slots, table: Table, rows, status, of_id, score_now: int) -> tuple:
     def words(int64s):
         return np.asarray(int64s, np.int64).view("<u4").reshape(-1, 2)
 
@@ -196,17 +193,18 @@ def _outputs(table: Table, rows, status, of_id, score_now: int):
     ]
     evicted = sorted(table.evicted)
     padding = [-1] * (len(rows) - len(evicted))
-    return ZchInserted(
-        ZchSlots(
-            words(table.identities),
-            np.asarray(table.last_seen, np.int32),
-            np.asarray(table.occupancy, np.int32),
-            None if table.counts is None else np.asarray(table.counts, np.int32),
-        ),
-        rows=np.asarray(rows, np.int32),
-        status=np.asarray(status, np.int8),
-        evicted=np.asarray(evicted + padding, np.int32),
-        evicted_ids=words([table.identities[s] for s in evicted] + padding),
-        counters=np.asarray(counters, np.int32),
-        evicted_age=np.asarray(sum(score_now - s for s in table.evicted_scores), np.float32),
+    new_slots = slots._replace(
+        identities=words(table.identities),
+        last_seen=np.asarray(table.last_seen, np.int32),
+        occupancy=np.asarray(table.occupancy, np.int32),
+        counts=None if table.counts is None else np.asarray(table.counts, np.int32),
+    )
+    return (
+        new_slots,
+        np.asarray(rows, np.int32),
+        np.asarray(status, np.int8),
+        np.asarray(evicted + padding, np.int32),
+        words([table.identities[s] for s in evicted] + padding),
+        np.asarray(counters, np.int32),
+        np.asarray(sum(score_now - s for s in table.evicted_scores), np.float32),
     )

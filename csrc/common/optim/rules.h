@@ -3,6 +3,7 @@
 
 #include "csrc/common/optim/adagrad.h"
 #include "csrc/common/optim/adam.h"
+#include "csrc/common/optim/assign.h"
 #include "csrc/common/optim/lamb.h"
 #include "csrc/common/optim/lars_sgd.h"
 #include "csrc/common/optim/overwrite.h"
@@ -14,6 +15,7 @@
 #define JAXTBE_FOR_EACH_RULE(X) \
   X(Sgd)                        \
   X(Overwrite)                  \
+  X(Assign)                     \
   X(Adagrad)                    \
   X(RowwiseAdagrad)             \
   X(Adam)                       \

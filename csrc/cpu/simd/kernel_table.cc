@@ -1,8 +1,8 @@
+#include "csrc/common/half.h"
 #include "csrc/cpu/simd/kernels.h"
 #include "csrc/cpu/simd/lookup_kernel.h"
 #include "csrc/cpu/simd/update_kernel.h"
 #include "csrc/cpu/simd/zch_locate_kernel.h"
-#include "csrc/common/half.h"
 
 namespace jaxtbe {
 namespace JAXTBE_SIMD {

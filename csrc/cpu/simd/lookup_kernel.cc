@@ -153,7 +153,8 @@ void IdWeightsGradBags(const IdWeightsGradArgs& args, int64_t f, Range samples) 
     const bool none = feature.pooling == Pooling::kNone;
     const float scale = feature.pooling == Pooling::kMean && count.valid > 1 ? static_cast<float>(count.valid) : 1.0f;
     const int64_t stop = none ? std::min(bag.end, bag.begin + feature.max_length) : bag.end;
-    const TableRows<T, false, false> rows{static_cast<const T*>(table.data), table.rows, table.dim, bags.ids, nullptr, end};
+    const TableRows<T, false, false> rows{
+        static_cast<const T*>(table.data), table.rows, table.dim, bags.ids, nullptr, end};
     for (int64_t i = bag.begin; i < stop; ++i) {
       rows.Prefetch(i);
       if (!rows.Has(i)) continue;
@@ -168,8 +169,8 @@ void IdWeightsGradBags(const IdWeightsGradArgs& args, int64_t f, Range samples) 
   }
 }
 
-#define JAXTBE_INSTANTIATE(T)                                          \
-  template Faults LookupBags<T>(const LookupArgs&, int64_t, Range);    \
+#define JAXTBE_INSTANTIATE(T)                                       \
+  template Faults LookupBags<T>(const LookupArgs&, int64_t, Range); \
   template void IdWeightsGradBags<T>(const IdWeightsGradArgs&, int64_t, Range);
 JAXTBE_INSTANTIATE(float)
 JAXTBE_INSTANTIATE(BFloat16)

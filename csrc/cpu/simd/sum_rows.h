@@ -1,5 +1,5 @@
-// The sum of some rows, each times a coefficient: the inner loop of the forward (rows of a table) and of the backward (rows
-// of the output's gradient). Which rows, is a policy:
+// The sum of some rows, each times a coefficient: the inner loop of the forward (rows of a table) and of the backward
+// (rows of the output's gradient). Which rows, is a policy:
 //
 //   struct Rows {
 //     static constexpr bool kWeighted;      // false: every coefficient is 1 and Coefficient is never called

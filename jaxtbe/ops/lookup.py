@@ -1,0 +1,62 @@
+"""The forward: bags of ids to pooled rows."""
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+
+from jaxtbe.ops.implementation import use_native
+from jaxtbe.ops.layout import FeatureLayout, encode_features
+from jaxtbe.reference.lookup import lookup as reference_lookup
+
+
+def lookup(
+    tables: Sequence[jax.Array],
+    ids: jax.Array,
+    offsets: jax.Array,
+    id_weights: jax.Array | None = None,
+    *,
+    features: tuple[FeatureLayout, ...],
+    columns: int,
+    implementation: str | None = None,
+) -> tuple[jax.Array, jax.Array]:
+    """Looks up every feature of a batch in tables of one dtype, in one call.
+
+    Not differentiable by itself: `EmbeddingBags` adds the rules. The result does not depend on the number of threads.
+
+    Args:
+      tables: dtype[rows, dim] each, all of one dtype: float32, bfloat16 or float16.
+      ids: i32[N], row numbers. Negative: no id. At or past the table's rows: a fault.
+      offsets: i32[F*B+1]. Feature f of sample b has the ids [offsets[f*B+b], offsets[f*B+b+1]).
+      id_weights: f32[N], or None: all 1.
+      features: static, the layout of each of the F features.
+      columns: static, the width of the result.
+      implementation: static, "native", "xla" or None (native where there are kernels).
+
+    Returns:
+      acts f32[B, columns], and faults i32[F, 2]: how many ids of each feature were at or past their table's end, and the
+      first of them in (sample, position) order, or -1. Faults are also a token: what takes them as an operand runs after
+      the tables were read.
+    """
+    if not use_native(implementation):
+        return reference_lookup(tables, ids, offsets, id_weights, features=features, columns=columns)
+    batch = (offsets.shape[0] - 1) // len(features)
+    call = jax.ffi.ffi_call(
+        "jaxtbe_lookup",
+        (
+            jax.ShapeDtypeStruct((batch, columns), jnp.float32),
+            jax.ShapeDtypeStruct((len(features), 2), jnp.int32),
+        ),
+        vmap_method="sequential",
+    )
+    weights = () if id_weights is None else (id_weights,)
+    acts, faults = call(
+        ids,
+        offsets,
+        *weights,
+        *tables,
+        layout=encode_features(features),
+        has_weights=id_weights is not None,
+        num_tables=len(tables),
+    )
+    return acts, faults

@@ -1,0 +1,103 @@
+"""The backward fused with the optimizer."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxtbe import _native
+from jaxtbe.ops.implementation import use_native
+from jaxtbe.ops.layout import SourceLayout, encode_duplicates, encode_sources
+from jaxtbe.reference.update import update as reference_update
+
+
+@dataclasses.dataclass(frozen=True)
+class UpdateLookup:
+    """One lookup's share of an update.
+
+    Args:
+      ids: i32[N], row numbers; negative ones and those past the table's end train nothing.
+      offsets: i32[F*B+1], feature-major.
+      id_weights: f32[N] or None.
+      update_mask: bool[N] or None; False: the id trains nothing.
+      d_acts: f32[B, columns], the gradient of the outputs of `sources`.
+      sources: the writing features of the lookup, in feature order.
+    """
+
+    ids: jax.Array
+    offsets: jax.Array
+    id_weights: jax.Array | None
+    update_mask: jax.Array | None
+    d_acts: jax.Array
+    sources: tuple[SourceLayout, ...]
+
+    def operands(self) -> list[jax.Array]:
+        optional = [x for x in (self.id_weights, self.update_mask) if x is not None]
+        return [self.ids, self.offsets, *optional, self.d_acts]
+
+
+def update(
+    tables: Sequence[jax.Array],
+    states: Sequence[Sequence[jax.Array]],
+    hyper: jax.Array,
+    seed_and_step: jax.Array,
+    lookups: Sequence[UpdateLookup],
+    tokens: Sequence[jax.Array] = (),
+    *,
+    rule,
+    duplicates: tuple[str, ...],
+    table_ids: tuple[int, ...],
+    implementation: str | None = None,
+) -> tuple[list[jax.Array], list[list[jax.Array]]]:
+    """Sums the gradient of every touched row and applies one optimizer rule to it; other rows are not touched.
+
+    In place where the tables and states are donated. Contributions are added in (lookup, feature, sample, position) order by
+    one owner a row: the result is bit-identical from run to run and for any number of threads. Not differentiable.
+
+    Args:
+      tables: dtype[rows, dim] each, all of one dtype, fewer than 2**32 rows together.
+      states: for each table the states of `rule`, in its order: [rows, dim] or [rows].
+      hyper: f32[tables, K]: lr, decay, l2, clip, max_norm, stochastic, then the rule's own numbers.
+      seed_and_step: u32[2], the source of stochastic rounding.
+      lookups: what was looked up and the gradients of its outputs.
+      tokens: ignored; the update runs after whatever makes them. Pass all that was computed from the old tables.
+      rule: static, the `jaxtbe.optim.Rule`.
+      duplicates: static, for each table "sum", "first" or "last".
+      table_ids: static, for each table the number that stochastic rounding knows it by.
+      implementation: static, "native", "xla" or None.
+
+    Returns:
+      The new tables and states.
+    """
+    if not use_native(implementation):
+        return reference_update(
+            tables, states, hyper, seed_and_step, lookups, rule=rule, duplicates=duplicates, table_ids=table_ids
+        )
+    capacity = sum(l.ids.shape[0] for l in lookups)
+    scratch = jax.ShapeDtypeStruct(
+        (_native.update_scratch_bytes(capacity, max(t.shape[1] for t in tables)),), jnp.uint8
+    )
+    in_place = [*tables, *(s for of_table in states for s in of_table)]
+    before = [hyper, seed_and_step, *(x for l in lookups for x in l.operands())]
+    call = jax.ffi.ffi_call(
+        "jaxtbe_update",
+        (scratch, *(jax.ShapeDtypeStruct(x.shape, x.dtype) for x in in_place)),
+        input_output_aliases={len(before) + i: 1 + i for i in range(len(in_place))},
+    )
+    _, *results = call(
+        *before,
+        *in_place,
+        *tokens,
+        rule=rule.name,
+        lookups=np.asarray(
+            [x for l in lookups for x in (len(l.sources), l.id_weights is not None, l.update_mask is not None)],
+            np.int64,
+        ),
+        layout=encode_sources(tuple(s for l in lookups for s in l.sources)),
+        duplicates=encode_duplicates(duplicates),
+        table_ids=np.asarray(table_ids, np.int64),
+    )
+    new_states = iter(results[len(tables) :])
+    return results[: len(tables)], [[next(new_states) for _ in of_table] for of_table in states]

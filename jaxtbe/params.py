@@ -1,0 +1,57 @@
+"""`EmbeddingParams`: the tables of an `EmbeddingBags`, and `Overwrite`, how a table optimizer hands them back."""
+
+import dataclasses
+from typing import Any
+
+import jax
+
+from jaxtbe.errors import type_error, value_error
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass
+class EmbeddingParams:
+    """The parameters of an `EmbeddingBags`: ordinary named arrays, so they shard, checkpoint and print like any other.
+
+    Args:
+      tables: table name to dtype[rows, dim].
+    """
+
+    tables: dict[str, Any]
+    # Set by `value_and_grad` while it traces a loss, so that lookups find their way back to it.
+    recording: Any = dataclasses.field(default=None, metadata={"static": True}, repr=False)
+
+    def table(self, spec_table, api: str):
+        """The array of a `Table`, its shape and dtype checked."""
+        obj = f"table {spec_table.name!r}"
+        if spec_table.name not in self.tables:
+            raise value_error(
+                api,
+                obj,
+                "an array in EmbeddingParams.tables",
+                f"only {sorted(self.tables)}",
+                "Pass the parameters that EmbeddingBags.init made for these tables",
+            )
+        array = self.tables[spec_table.name]
+        shape, dtype = (spec_table.rows, spec_table.dim), spec_table.dtype
+        if getattr(array, "shape", None) != shape:
+            raise value_error(
+                api, obj, f"shape {shape}", str(getattr(array, "shape", type(array))), "Make Table and parameters agree"
+            )
+        if array.dtype != dtype:
+            raise type_error(api, obj, f"dtype {dtype.name}", array.dtype.name, "Cast the table or change Table.dtype")
+        return array
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass
+class Overwrite:
+    """A new value that stands where an optax update does: `old + Overwrite(new)` is `new`.
+
+    `optax.apply_updates` computes `params + updates`, and so stores the updated table without a further addition or copy.
+    """
+
+    value: Any
+
+    def __radd__(self, old):
+        return self.value

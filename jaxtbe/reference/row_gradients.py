@@ -1,0 +1,54 @@
+"""The gradient of every touched row of a table, each row once."""
+
+import jax.numpy as jnp
+
+from jaxtbe.reference.positions import positions, valid_counts
+
+
+def row_gradients(lookups, table_index, rows, dim, duplicates):
+    """Returns row numbers i32[N] (`rows`: none) and their gradients f32[N, dim], N the ids of all lookups."""
+    keys, gradients = [], []
+    for lookup in lookups:
+        for source in lookup.sources:
+            if source.table == table_index:
+                key, gradient = _contributions(lookup, source, rows, dim)
+                keys.append(key)
+                gradients.append(gradient)
+    key, gradient = jnp.concatenate(keys), jnp.concatenate(gradients)
+    count = key.shape[0]
+    order = jnp.argsort(key, stable=True)
+    key, gradient = key[order], gradient[order]
+    before = jnp.concatenate([jnp.full((1,), -1, key.dtype), key[:-1]])
+    after = jnp.concatenate([key[1:], jnp.full((1,), -1, key.dtype)])
+    run = jnp.cumsum(key != before) - 1
+    if duplicates == "first":
+        gradient = jnp.where((key != before)[:, None], gradient, 0)
+    elif duplicates == "last":
+        gradient = jnp.where((key != after)[:, None], gradient, 0)
+    row = jnp.full((count,), rows, jnp.int32).at[run].set(key)
+    if duplicates == "sum":
+        # From minus zero, the exact neutral element: what occurs once keeps its bits.
+        return row, jnp.full((count, dim), -0.0, jnp.float32).at[run].add(gradient, indices_are_sorted=True)
+    chosen = key != (before if duplicates == "first" else after)
+    place = jnp.where(chosen, run, count)
+    return row, jnp.zeros((count, dim), jnp.float32).at[place].set(gradient, mode="drop")
+
+
+def _contributions(lookup, source, rows, dim):
+    """For each position of one lookup, the row it trains (`rows`: none) and its contribution, as seen by one source."""
+    ids, batch = lookup.ids, (lookup.offsets.shape[0] - 1) // source.num_features
+    where = positions(ids.shape[0], lookup.offsets, source.num_features)
+    valid = (where.feature == source.feature) & (ids >= 0) & (ids < rows)
+    trains = valid if lookup.update_mask is None else valid & lookup.update_mask
+    index = jnp.zeros_like(where.place)
+    if source.pooling == "none":
+        trains = trains & (where.place < source.max_length)
+        index = jnp.where(trains, where.place, 0)
+    columns = source.column + index[:, None] * dim + jnp.arange(dim)
+    gradient = lookup.d_acts[jnp.where(trains, where.sample, 0)[:, None], columns]
+    if source.pooling == "mean":
+        bags = source.num_features * batch
+        gradient = gradient / jnp.maximum(valid_counts(valid, where.bag, bags)[where.bag], 1)[:, None]
+    if lookup.id_weights is not None:
+        gradient = gradient * lookup.id_weights[:, None]
+    return jnp.where(trains, ids, rows), jnp.where(trains[:, None], gradient, 0)

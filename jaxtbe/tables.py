@@ -1,0 +1,108 @@
+"""`Table`: the static description of one embedding table."""
+
+import dataclasses
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxtbe.errors import type_error, value_error
+
+DTYPES = (jnp.dtype(jnp.float32), jnp.dtype(jnp.bfloat16), jnp.dtype(jnp.float16))
+DUPLICATES = ("sum", "first", "last")
+
+Initializer = Callable[[jax.Array, tuple[int, int], Any], jax.Array]
+
+
+_BLOCK_ELEMENTS = 2**22
+
+
+def uniform_initializer(key: jax.Array, shape: tuple[int, int], dtype: Any) -> jax.Array:
+    """Uniform in [-1/sqrt(dim), 1/sqrt(dim)): rows of about the same norm whatever the dim.
+
+    Large tables are filled block by block: random bits for all rows at once would take several times the table's memory.
+    """
+    rows, dim = shape
+    scale = 1.0 / math.sqrt(dim)
+    block = max(1, _BLOCK_ELEMENTS // dim)
+    if rows <= block:
+        return jax.random.uniform(key, shape, dtype, -scale, scale)
+
+    def fill(i, table):
+        values = jax.random.uniform(jax.random.fold_in(key, i), (block, dim), dtype, -scale, scale)
+        return jax.lax.dynamic_update_slice(table, values, (jnp.minimum(i * block, rows - block), 0))
+
+    return jax.lax.fori_loop(0, -(-rows // block), fill, jnp.zeros(shape, dtype))
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """A 2-D table of embedding rows: a description without arrays, batch size or device.
+
+    Args:
+      name: unique within an `EmbeddingBags`. Features that name it share its rows.
+      rows: number of rows, at least 1 and below 2**31.
+      dim: number of columns, at least 1.
+      dtype: float32, bfloat16 or float16. Sums and updates are computed in float32 whatever it is.
+      initializer: `(key, shape, dtype) -> dtype[rows, dim]`, for instance one of `jax.nn.initializers`.
+        The default is uniform in [-1/sqrt(dim), 1/sqrt(dim)).
+      duplicates: which occurrences of a row in one batch make its gradient: their `"sum"`, or the `"first"` or `"last"`
+        in (feature, sample, position) order.
+      zch: a `Zch` for a table that is keyed by raw 64-bit ids, or None: ids are row numbers.
+
+    Raises:
+      TypeError: a wrong dtype, or a name that is no string.
+      ValueError: a number out of range, or an unknown `duplicates`.
+    """
+
+    name: str
+    rows: int
+    dim: int
+    dtype: Any = jnp.float32
+    initializer: Initializer | None = None
+    duplicates: str = "sum"
+    zch: Any = None
+
+    def __post_init__(self):
+        api, obj = "jaxtbe.Table", f"table {self.name!r}"
+        if not isinstance(self.name, str) or not self.name:
+            raise type_error(api, "name", "a non-empty string", repr(self.name), "Name the table")
+        for field, least in (("rows", 1), ("dim", 1)):
+            value = getattr(self, field)
+            if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+                raise type_error(api, obj, f"an int as {field}", repr(value), f"Pass {field} as a whole number")
+            if not least <= value < 2**31:
+                raise value_error(
+                    api, obj, f"{least} <= {field} < 2**31", str(value), "Split the table or correct the number"
+                )
+            object.__setattr__(self, field, int(value))
+        try:
+            dtype = jnp.dtype(self.dtype)
+        except TypeError:
+            dtype = None
+        if dtype not in DTYPES:
+            raise type_error(
+                api, obj, "dtype float32, bfloat16 or float16", repr(self.dtype), "Choose one of the three"
+            )
+        object.__setattr__(self, "dtype", dtype)
+        if self.duplicates not in DUPLICATES:
+            raise value_error(
+                api, obj, "duplicates 'sum', 'first' or 'last'", repr(self.duplicates), "Choose one of the three"
+            )
+
+    def init(self, key: jax.Array) -> jax.Array:
+        """The table's initial value, dtype[rows, dim]."""
+        initializer = self.initializer or uniform_initializer
+        value = initializer(key, (self.rows, self.dim), self.dtype)
+        if value.shape != (self.rows, self.dim) or value.dtype != self.dtype:
+            raise value_error(
+                "jaxtbe.Table.init",
+                f"table {self.name!r}",
+                f"{self.dtype.name}[{self.rows}, {self.dim}] from its initializer",
+                f"{value.dtype.name}{list(value.shape)}",
+                "Let the initializer use the shape and dtype that it is given",
+            )
+        return value

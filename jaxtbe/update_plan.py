@@ -1,0 +1,58 @@
+"""From batches and the gradients of their activations to the operands of `ops.update`."""
+
+from collections.abc import Mapping, Sequence
+
+import jax
+import jax.numpy as jnp
+
+from jaxtbe import ops
+from jaxtbe.bags import Bags
+from jaxtbe.features import Feature
+from jaxtbe.spec import Spec
+
+
+def concat_d_acts(features: Sequence[Feature], d_acts: Mapping[str, jax.Array]) -> jax.Array:
+    """f32[B, columns]: the gradients of some features' activations side by side. XLA folds it with the slices they were."""
+    parts = [d_acts[f.name].reshape(d_acts[f.name].shape[0], -1).astype(jnp.float32) for f in features]
+    return parts[0] if len(parts) == 1 else jnp.concatenate(parts, axis=1)
+
+
+def plan_update(
+    spec: Spec, bags: Bags, d_acts: Mapping[str, jax.Array], tables: Sequence[str], as_values: bool = False
+) -> ops.UpdateLookup | None:
+    """One lookup's share of an update of `tables`, or None: it writes none of them.
+
+    Args:
+      spec: of the lookup.
+      bags: what was looked up.
+      d_acts: feature to the gradient of its activations. Features left out write nothing.
+      tables: the tables of the call, in its order.
+      as_values: `d_acts` are values to store: id weights and the divisor of pooling "mean" do not apply.
+    """
+    features = [f for f in spec.writing_features if f.table in tables and f.name in d_acts]
+    if not features:
+        return None
+    sources, column = [], 0
+    for feature in features:
+        sources.append(
+            ops.SourceLayout(
+                feature=spec.features.index(feature),
+                num_features=len(spec.features),
+                table=tables.index(feature.table),
+                pooling="sum" if as_values and feature.pooling == "mean" else feature.pooling,
+                column=column,
+                max_length=feature.max_length or 1,
+            )
+        )
+        column += spec.width(feature)
+    weights = None if as_values else bags.id_weights
+    return ops.UpdateLookup(
+        bags.ids, bags.offsets, weights, bags.update_mask, concat_d_acts(features, d_acts), tuple(sources)
+    )
+
+
+def written_by_dtype(spec: Spec, features: Mapping[str, object]) -> list[tuple[str, ...]]:
+    """The tables that the named features write, grouped by dtype: what one call each can serve."""
+    written = {f.table for f in spec.writing_features if f.name in features}
+    tables = [t for t in spec.tables if t.name in written]
+    return [tuple(t.name for t in tables if t.dtype == dtype) for dtype in dict.fromkeys(t.dtype for t in tables)]
