@@ -10,7 +10,6 @@ from zch_cases import (
     assert_same,
     empty_slots,
     insert,
-    insert_steps,
     random_batch,
     random_config,
     random_ids,
@@ -20,7 +19,7 @@ from zch_cases import (
 from jaxtbe import ops, pack_ids, zch
 
 POLICIES, PRIORITIES, ON_FULL = (None, "ttl", "lru"), ("id", "first"), ("miss", "share", "reserved")
-CONFIGS, TABLES, STEPS = 14, 4, 20  # times 18 kinds: 20,160 inserts
+CONFIGS, TABLES, STEPS = 24, 4, 20  # times 18 kinds: 34,560 inserts
 
 
 @pytest.mark.slow
@@ -33,17 +32,13 @@ def test_random_batches(policy, priority, on_full):
         access, masked, scored = ACCESSES[k % 3], bool(rng.integers(2)), bool(rng.integers(2))
         count = int(rng.choice([4, 16, 40]))
         for _ in range(TABLES):
-            ids = [random_ids(rng, rows, count) for _ in range(STEPS)]
-            batches = [random_batch(rng, i, len(access), now, masked, scored) for now, i in enumerate(ids)]
-            ttls = rng.integers(-1, 4, STEPS).astype(np.int32)
-            inputs = (jax.tree.map(lambda *x: np.stack(x), *batches), np.arange(STEPS, dtype=np.int32), ttls)
-            got = insert_steps(empty_slots(config, rows), *inputs, config=config, access=access)
-            got = jax.tree.map(np.asarray, got)
             slots = empty_slots(config, rows)
-            for now, batch in enumerate(batches):
-                want = specified(slots, batch, now, ttls[now], config, access)
-                step = jax.tree.map(lambda x, now=now: x[now], got)
-                assert_same(step, want, f"{config}, {rows} rows, {access}, step {now}")
+            for now in range(STEPS):
+                batch = random_batch(rng, random_ids(rng, rows, count), len(access), now, masked, scored)
+                ttl = np.int32(rng.integers(-1, 4))
+                want = specified(slots, batch, now, ttl, config, access)
+                got = insert(slots, batch, np.int32(now), ttl, config=config, access=access)
+                assert_same(got, want, f"{config}, {rows} rows, {access}, step {now}")
                 slots = want.slots
                 outcomes.update(want.status.tolist())
     expected = set(ops.ZchStatus) - ({ops.ZchStatus.EVICTED} if policy is None else set())

@@ -72,17 +72,6 @@ def insert(slots, batch, now, ttl, *, config, access, implementation="native") -
     return ops.zch_insert(slots, batch, now, ttl, zch=config, access=access, implementation=implementation)
 
 
-@functools.partial(jax.jit, static_argnames=("config", "access"))
-def insert_steps(slots, batches, nows, ttls, *, config, access) -> ops.ZchInserted:
-    """Several native inserts one after another; everything is stacked by step, the slots too."""
-
-    def step(slots, inputs):
-        done = ops.zch_insert(slots, *inputs, zch=config, access=access, implementation="native")
-        return done.slots, done
-
-    return jax.lax.scan(step, slots, (batches, nows, ttls))[1]
-
-
 def assert_same(got, want, what: str) -> None:
     """The same dtypes and bits in every array of two pytrees."""
     got_leaves, want_leaves = jax.tree_util.tree_leaves_with_path(got), jax.tree_util.tree_leaves_with_path(want)
