@@ -43,19 +43,14 @@ def from_fbgemm(zch: Zch, identities: np.ndarray, metadata: np.ndarray | None = 
     api = "jaxtbe.zch.from_fbgemm"
     ids = _column(api, "identities", identities, np.int64)
     held = ids != _NO_ID
-    if metadata is None:
-        last_seen = np.where(held, 0, -1).astype(np.int32)
-    else:
-        last_seen = np.where(held, _column(api, "metadata", metadata, np.int32), np.int32(-1))
-        if last_seen.shape != ids.shape:
-            raise value_error(
-                api, "metadata", f"{ids.size} scores", str(last_seen.size), "Pass those of the same table"
-            )
+    scores = np.zeros(ids.shape, np.int32) if metadata is None else _column(api, "metadata", metadata, np.int32)
+    if scores.shape != ids.shape:
+        raise value_error(api, "metadata", f"{ids.size} scores", str(scores.size), "Pass those of the same table")
     zch.check("", ids.size)
     _check_places(api, zch, ids, held)
     return ZchState(
         identities=jnp.asarray(pack_ids(ids)),
-        last_seen=jnp.asarray(last_seen),
+        last_seen=jnp.asarray(np.where(held, scores, np.int32(-1))),
         counts=jnp.asarray(held.astype(np.int32)) if zch.track_counts else None,
         occupancy=jnp.asarray(np.int32(held.sum())),
     )
