@@ -23,10 +23,11 @@ ffi::Error ResetRowsImpl(ffi::ThreadPool threads, ffi::BufferR1<ffi::S32> slots,
     if (!state.has_value()) return BuildFault("a state is missing");
     states.push_back({(*state)->untyped_data(), static_cast<int64_t>((*state)->size_bytes()) / rows});
   }
-  ResetRows({TableDType(table), table.untyped_data(), rows, table.dimensions()[1], states.data(),
-             static_cast<int64_t>(states.size()), slots.typed_data(), Ids(ids.typed_data()),
-             static_cast<int64_t>(slots.element_count()), *seed.typed_data(), static_cast<uint32_t>(table_number), scale},
-            XlaPool(threads));
+  ResetRows(
+      {TableDType(table), table.untyped_data(), rows, table.dimensions()[1], states.data(),
+       static_cast<int64_t>(states.size()), slots.typed_data(), Ids(ids.typed_data()),
+       static_cast<int64_t>(slots.element_count()), *seed.typed_data(), static_cast<uint32_t>(table_number), scale},
+      XlaPool(threads));
   return ffi::Error::Success();
 }
 

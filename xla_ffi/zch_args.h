@@ -6,8 +6,8 @@
 
 namespace jaxtbe {
 
-// Ids, and the identities of slots, are u32[n, 2] with the low word first: on the little-endian machines we run on, 64-bit
-// integers.
+// Ids, and the identities of slots, are u32[n, 2] with the low word first: on the little-endian machines we run on,
+// 64-bit integers.
 inline uint64_t* Ids(uint32_t* words) { return reinterpret_cast<uint64_t*>(words); }
 
 // Operands: ids, offsets. `access`: an Access for each feature.

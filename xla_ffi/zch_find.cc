@@ -16,8 +16,12 @@ ffi::Error ZchFindImpl(ffi::ThreadPool threads, ffi::RemainingArgs operands, ffi
   const uint32_t* identities = read.Take<ffi::U32>("identities", &words);
   const ZchBatch batch = ReadZchBatch(read, access);
   if (!read.ok()) return read.error();
-  ZchFind({{reinterpret_cast<const uint64_t*>(identities), words / 2}, ProbeLayout(words / 2, buckets, reserved, max_probe),
-           static_cast<OnFull>(on_full), batch, rows->typed_data(), status->typed_data()},
+  ZchFind({{reinterpret_cast<const uint64_t*>(identities), words / 2},
+           ProbeLayout(words / 2, buckets, reserved, max_probe),
+           static_cast<OnFull>(on_full),
+           batch,
+           rows->typed_data(),
+           status->typed_data()},
           XlaPool(threads));
   return ffi::Error::Success();
 }

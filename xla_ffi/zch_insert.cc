@@ -7,8 +7,8 @@
 namespace jaxtbe {
 namespace {
 
-// Operands: identities, last_seen, occupancy, [counts], ids, offsets, now, ttl, [update_mask], [scores]. The first three or
-// four are aliased to the results of the same name.
+// Operands: identities, last_seen, occupancy, [counts], ids, offsets, now, ttl, [update_mask], [scores]. The first
+// three or four are aliased to the results of the same name.
 ffi::Error ZchInsertImpl(ffi::ThreadPool threads, ffi::RemainingArgs operands, ffi::ResultBufferR2<ffi::U32> identities,
                          ffi::ResultBufferR1<ffi::S32> last_seen, ffi::ResultBufferR0<ffi::S32> occupancy,
                          ffi::ResultBufferR1<ffi::S32> rows, ffi::ResultBufferR1<ffi::S8> status,
@@ -21,7 +21,8 @@ ffi::Error ZchInsertImpl(ffi::ThreadPool threads, ffi::RemainingArgs operands, f
   read.Take<ffi::U32>("identities");
   read.Take<ffi::S32>("last_seen");
   read.Take<ffi::S32>("occupancy");
-  ZchSlots slots = {identities->dimensions()[0], Ids(identities->typed_data()), last_seen->typed_data(), nullptr, occupancy->typed_data()};
+  ZchSlots slots = {identities->dimensions()[0], Ids(identities->typed_data()), last_seen->typed_data(), nullptr,
+                    occupancy->typed_data()};
   if (track_counts) {
     read.Take<ffi::S32>("counts");
     auto result = counts.get<ffi::BufferR1<ffi::S32>>(0);
@@ -34,10 +35,11 @@ ffi::Error ZchInsertImpl(ffi::ThreadPool threads, ffi::RemainingArgs operands, f
   if (has_mask) batch.update_mask = reinterpret_cast<const uint8_t*>(read.Take<ffi::PRED>("update_mask"));
   const int32_t* scores = has_scores ? read.Take<ffi::S32>("scores") : nullptr;
   if (!read.ok()) return read.error();
-  if (scratch->size_bytes() < ZchInsertScratchBytes(batch.num_ids)) return BuildFault("the insert's scratch is too small");
+  if (scratch->size_bytes() < ZchInsertScratchBytes(batch.num_ids))
+    return BuildFault("the insert's scratch is too small");
 
-  const ZchRules rules = {static_cast<Eviction>(eviction), static_cast<Priority>(priority), static_cast<OnFull>(on_full),
-                          admit_after};
+  const ZchRules rules = {static_cast<Eviction>(eviction), static_cast<Priority>(priority),
+                          static_cast<OnFull>(on_full), admit_after};
   ZchInsert({slots, ProbeLayout(slots.count, buckets, reserved, max_probe), rules, batch, scores, *now, *ttl,
              rows->typed_data(), status->typed_data(), evicted->typed_data(), Ids(evicted_ids->typed_data()),
              counters->typed_data(), evicted_age->typed_data(), scratch->untyped_data()},

@@ -1,5 +1,5 @@
-// The value that a row starts from: a pure function of (seed, table, id, column), so that it depends neither on history nor
-// on where the row lies.
+// The value that a row starts from: a pure function of (seed, table, id, column), so that it depends neither on history
+// nor on where the row lies.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,5 @@
-// Atomic operations on plain integers, all relaxed: Pool::Run orders what one pass writes before what the next pass reads.
+// Atomic operations on plain integers, all relaxed: Pool::Run orders what one pass writes before what the next pass
+// reads.
 #pragma once
 
 #include <cstdint>

@@ -5,8 +5,8 @@
 
 namespace jaxtbe {
 
-// The empty statement has a side effect in the eyes of the compiler. Without it, GCC takes a function that only prefetches
-// for one that does nothing, and drops the call.
+// The empty statement has a side effect in the eyes of the compiler. Without it, GCC takes a function that only
+// prefetches for one that does nothing, and drops the call.
 JAXTBE_HD void Prefetch(const void* p) {
   __builtin_prefetch(p);
   asm volatile("");

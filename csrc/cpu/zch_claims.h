@@ -1,5 +1,5 @@
-// Who holds which slot while a batch's new ids compete: a hash table in scratch, keyed by slot, so that it costs what the
-// batch needs and nothing of the table's size.
+// Who holds which slot while a batch's new ids compete: a hash table in scratch, keyed by slot, so that it costs what
+// the batch needs and nothing of the table's size.
 #pragma once
 
 #include <cstdint>
@@ -28,15 +28,16 @@ class SlotClaims {
   // No id can take the slot in this batch.
   void Protect(int32_t slot) const { Offer(slot, kProtected); }
 
-  // Gives the slot to the claimant if nobody with precedence holds it. Returns who is left without: the claimant itself, the
-  // one it displaced, or nobody.
+  // Gives the slot to the claimant if nobody with precedence holds it. Returns who is left without: the claimant
+  // itself, the one it displaced, or nobody.
   uint32_t Offer(int32_t slot, uint32_t claimant) const {
     const uint64_t claim = static_cast<uint64_t>(slot) << 32 | claimant;
     for (int64_t i = Start(slot);; i = i + 1 == capacity_ ? 0 : i + 1) {
       uint64_t held = AtomicLoad(entries_ + i);
       if (held == kFree && AtomicReplace(entries_ + i, &held, claim)) return kNobody;
       if (SlotOf(held) != slot) continue;
-      // A slot only ever goes to better claimants, so this loop ends after at most as many turns as the slot has suitors.
+      // A slot only ever goes to better claimants, so this loop ends after at most as many turns as the slot has
+      // suitors.
       while (Precedes(claimant, ClaimantOf(held))) {
         if (AtomicReplace(entries_ + i, &held, claim)) return ClaimantOf(held);
       }

@@ -9,7 +9,8 @@
 
 namespace jaxtbe {
 
-// Calls prefetch(slot) for the ids of a range that are in the table, a group of them ahead of visit(position, slot or -1, id).
+// Calls prefetch(slot) for the ids of a range that are in the table, a group of them ahead of visit(position, slot or
+// -1, id).
 template <class Prefetch, class Visit>
 void LocateRange(const SlotIdentities& slots, const ProbeLayout& layout, const uint64_t* ids, Range range,
                  Prefetch prefetch, Visit visit) {

@@ -16,8 +16,8 @@ namespace {
 
 // What one task has seen. Sums of integers, so that they are the same in any order.
 struct Tally {
-  int64_t misses = 0;       // writing positions
-  int64_t unsettled = 0;    // hits whose score leaves the slot evictable
+  int64_t misses = 0;     // writing positions
+  int64_t unsettled = 0;  // hits whose score leaves the slot evictable
   int64_t evicted_age = 0;
   int32_t counters[kNumCounters] = {};
 
@@ -149,16 +149,16 @@ class Inserter {
     ForEachPart(claims.capacity(), [&](Range part, Tally&) { claims.Clear(part.begin, part.end); });
   }
 
-  // Gathers the distinct missing ids; `rows` keeps each position's entry for ReportMisses. And protects the slots of hits,
-  // though only those that could be evicted at all: a slot seen at or after the threshold cannot.
+  // Gathers the distinct missing ids; `rows` keeps each position's entry for ReportMisses. And protects the slots of
+  // hits, though only those that could be evicted at all: a slot seen at or after the threshold cannot.
   void CollectMisses(const MissingIds& missing, const SlotClaims& claims) {
     const bool protects = total_.unsettled > 0;
     ForEachTask([&](const ZchTask& task, Tally&) {
-      auto add = WithPrefetch<int64_t>([&](int64_t n) { missing.PrefetchId(args_.batch.ids[n]); },
-                                       [&](int64_t n) {
-                                         args_.rows[n] = static_cast<int32_t>(missing.Add(
-                                             args_.batch.ids[n], Score(n), static_cast<uint32_t>(n)));
-                                       });
+      auto add = WithPrefetch<int64_t>(
+          [&](int64_t n) { missing.PrefetchId(args_.batch.ids[n]); },
+          [&](int64_t n) {
+            args_.rows[n] = static_cast<int32_t>(missing.Add(args_.batch.ids[n], Score(n), static_cast<uint32_t>(n)));
+          });
       for (int64_t n = task.positions.begin; n < task.positions.end; ++n) {
         if (!Writes(task, n)) continue;
         const Outcome outcome = static_cast<Outcome>(args_.status[n]);
@@ -174,16 +174,16 @@ class Inserter {
 
   // Deferred acceptance: every id asks for the slots of its window in its own order of preference, a slot keeps the
   // claimant with precedence, and whoever is displaced asks for its next slot. Both preferences are strict and fixed
-  // before the batch, so there is one outcome, whoever asks first: that of claims made one by one in order of precedence.
+  // before the batch, so there is one outcome, whoever asks first: that of claims made one by one in order of
+  // precedence.
   void MakeClaims(const MissingIds& missing, const SlotClaims& claims) {
     const SlotChooser chooser({args_.slots.identities, args_.slots.last_seen}, args_.layout, args_.rules.eviction,
                               args_.now);
     ForEachPart(missing.capacity(), [&](Range part, Tally& tally) {
       // In a failing chain some id is left without a slot; which one may be known only when all claims are made.
-      auto settle = WithPrefetch<Request>([&](Request first) { claims.PrefetchClaim(first.slot); },
-                                          [&](Request first) {
-                                            tally[Counter::kFailures] += !Settle(chooser, missing, claims, first);
-                                          });
+      auto settle = WithPrefetch<Request>(
+          [&](Request first) { claims.PrefetchClaim(first.slot); },
+          [&](Request first) { tally[Counter::kFailures] += !Settle(chooser, missing, claims, first); });
       auto choose = WithPrefetch<NewClaimant>([&](const NewClaimant& item) { PrefetchHome(item.claimant.window); },
                                               [&](const NewClaimant& item) {
                                                 Choice choice = kBeforeFirst;
@@ -226,9 +226,9 @@ class Inserter {
     return {missing[index].id, missing[index].score, args_.layout.WindowOf(missing[index].id)};
   }
 
-  // Claims a slot for an id, then one for the id that it displaced, and so on. False if the last of them found none. Every
-  // turn moves one id forward in its preferences and none ever moves back, so the turns of all threads together are fewer
-  // than the slots of all windows.
+  // Claims a slot for an id, then one for the id that it displaced, and so on. False if the last of them found none.
+  // Every turn moves one id forward in its preferences and none ever moves back, so the turns of all threads together
+  // are fewer than the slots of all windows.
   bool Settle(const SlotChooser& chooser, const MissingIds& missing, const SlotClaims& claims, Request request) const {
     for (;;) {
       const uint32_t left = claims.Offer(request.slot, request.index);
@@ -291,15 +291,16 @@ class Inserter {
   void ResolveReads() {
     ForEachTask([&](const ZchTask& task, Tally& tally) {
       if (task.writes && !args_.batch.update_mask) return;
-      LocateRange({args_.slots.identities, args_.slots.count}, args_.layout, args_.batch.ids, task.positions, [](int32_t) {},
-                  [&](int64_t n, int32_t slot, uint64_t id) {
-                    if (Writes(task, n)) return;
-                    if (id == kNoId) return Report(n, -1, Outcome::kNoId);
-                    ++tally[Counter::kPositions];
-                    ++tally[slot < 0 ? Counter::kReadMisses : Counter::kReadHits];
-                    if (slot >= 0) return Report(n, slot, Outcome::kReadHit);
-                    Report(n, args_.layout.FallbackRow(args_.rules.on_full, id), Outcome::kReadMiss);
-                  });
+      LocateRange(
+          {args_.slots.identities, args_.slots.count}, args_.layout, args_.batch.ids, task.positions, [](int32_t) {},
+          [&](int64_t n, int32_t slot, uint64_t id) {
+            if (Writes(task, n)) return;
+            if (id == kNoId) return Report(n, -1, Outcome::kNoId);
+            ++tally[Counter::kPositions];
+            ++tally[slot < 0 ? Counter::kReadMisses : Counter::kReadHits];
+            if (slot >= 0) return Report(n, slot, Outcome::kReadHit);
+            Report(n, args_.layout.FallbackRow(args_.rules.on_full, id), Outcome::kReadMiss);
+          });
     });
   }
 

@@ -32,14 +32,14 @@ struct ZchInsertArgs {
   const int32_t* scores;  // [num_ids], or null: now + ttl
   int32_t now;
   int32_t ttl;
-  int32_t* rows;           // [num_ids]
-  int8_t* status;          // [num_ids], an Outcome each
-  int32_t* evicted;        // [num_ids]: slots in ascending order, then -1
-  uint64_t* evicted_ids;   // [num_ids]: the ids that hold those slots now, then kNoId
-  int32_t* counters;       // [kNumCounters]
-  float* evicted_age;      // one number: the sum over evicted ids of (now + ttl - last_seen)
-  void* scratch;           // ZchInsertScratchBytes(num_ids)
-  int64_t grain = 2048;    // positions of a task, at least
+  int32_t* rows;          // [num_ids]
+  int8_t* status;         // [num_ids], an Outcome each
+  int32_t* evicted;       // [num_ids]: slots in ascending order, then -1
+  uint64_t* evicted_ids;  // [num_ids]: the ids that hold those slots now, then kNoId
+  int32_t* counters;      // [kNumCounters]
+  float* evicted_age;     // one number: the sum over evicted ids of (now + ttl - last_seen)
+  void* scratch;          // ZchInsertScratchBytes(num_ids)
+  int64_t grain = 2048;   // positions of a task, at least
 };
 
 size_t ZchInsertScratchBytes(int64_t num_ids);

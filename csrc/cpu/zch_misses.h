@@ -11,12 +11,12 @@
 namespace jaxtbe {
 
 struct MissingId {
-  uint64_t id;      // kNoId: a free entry
-  int32_t count;    // writing positions
-  int32_t score;    // the largest
-  uint32_t first;   // the first position
-  int32_t slot;     // -1 until it has won one
-  bool evicted;     // the slot held another id
+  uint64_t id;     // kNoId: a free entry
+  int32_t count;   // writing positions
+  int32_t score;   // the largest
+  uint32_t first;  // the first position
+  int32_t slot;    // -1 until it has won one
+  bool evicted;    // the slot held another id
 };
 
 class MissingIds {

@@ -133,8 +133,8 @@ def _outputs(num_ids: int) -> list[jax.ShapeDtypeStruct]:
 
 def _insert_on_host(slots, batch, now, ttl, outputs, zch, access) -> ZchInserted:
     def run(slots, batch, now, ttl):
-        numpy = jax.tree.map(np.asarray, (slots, batch))
-        return ZchInserted(*sequential_insert(*numpy, int(now), int(ttl), zch=zch, access=access))
+        slots, batch = jax.tree.map(np.asarray, (slots, batch))
+        return ZchInserted(*sequential_insert(slots, batch, int(now), int(ttl), zch=zch, access=access))
 
     shapes = ZchInserted(jax.tree.map(_like, slots), *outputs)
     return jax.pure_callback(run, shapes, slots, batch, jnp.asarray(now, jnp.int32), jnp.asarray(ttl, jnp.int32))

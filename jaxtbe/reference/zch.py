@@ -134,7 +134,7 @@ def zch_insert(slots, batch, now: int, ttl: int, *, zch, access):
         collected.setdefault(ids[n], NewId(n)).add(score)
 
     rows, status = [-1] * len(ids), [_NO_ID_STATUS] * len(ids)
-    of_id = {}  # id to (slot or None, status)
+    of_id: dict[int, tuple[int | None, int]] = {}  # id to (slot, status)
     for id, new in collected.items():  # 2. hits
         slot = table.find(id)
         if slot is not None:
@@ -163,7 +163,8 @@ def zch_insert(slots, batch, now: int, ttl: int, *, zch, access):
 
 def _positions(ids, batch, access) -> tuple[list[int], list[int]]:
     """The positions of the table's features that write, and those that only read; those without an id left out."""
-    writing, reading = [], []
+    writing: list[int] = []
+    reading: list[int] = []
     batch_size = (len(batch.offsets) - 1) // len(access)
     for f, of in enumerate(access):
         if of is None:

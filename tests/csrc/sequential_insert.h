@@ -1,4 +1,5 @@
-// The insert of one batch, one id after another: what the parallel one is compared with. It shares only the hash with it.
+// The insert of one batch, one id after another: what the parallel one is compared with. It shares only the hash with
+// it.
 #pragma once
 
 #include <algorithm>
@@ -53,7 +54,8 @@ class SequentialInsert {
     std::map<int64_t, Collected> collected;  // by the id as a signed number
     for (size_t n = 0; n < case_.ids.size(); ++n) {
       if (case_.ids[n] == ~uint64_t{0}) continue;
-      Collected& id = collected.try_emplace(static_cast<int64_t>(case_.ids[n]), Collected{INT_MIN, 0, int64_t(n)}).first->second;
+      Collected& id =
+          collected.try_emplace(static_cast<int64_t>(case_.ids[n]), Collected{INT_MIN, 0, int64_t(n)}).first->second;
       id.score = std::max(id.score, case_.scores[n]);
       ++id.count;
     }

@@ -1,4 +1,5 @@
-// Many threads insert many ids into few slots, and must end where one id after another ends. Built with sanitizers by run.sh.
+// Many threads insert many ids into few slots, and must end where one id after another ends. Built with sanitizers by
+// run.sh.
 #include <cstdio>
 #include <cstdlib>
 #include <random>

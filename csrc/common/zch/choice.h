@@ -86,8 +86,8 @@ class SlotChooser {
       const int32_t slot = layout_.SlotAt(claimant.window, distance);
       if (slots_.identities[slot] == kNoId || !Evictable(slot, claimant)) continue;
       const int32_t last_seen = slots_.last_seen[slot];
-      const bool later = after.empty || last_seen > after.last_seen ||
-                         (last_seen == after.last_seen && distance > after.distance);
+      const bool later =
+          after.empty || last_seen > after.last_seen || (last_seen == after.last_seen && distance > after.distance);
       if (later && (!found || last_seen < choice->last_seen)) {
         *choice = {distance, false, last_seen};
         found = true;

@@ -18,8 +18,8 @@ JAXTBE_HD uint64_t Avalanche(uint64_t x) {
   return x ^ (x >> 33);
 }
 
-// Written from the public-domain description of MurmurHash3 (Austin Appleby), with seed 0. The second word of the block is
-// 0, and so is what it would mix into the state.
+// Written from the public-domain description of MurmurHash3 (Austin Appleby), with seed 0. The second word of the block
+// is 0, and so is what it would mix into the state.
 JAXTBE_HD uint64_t ZchHash(uint64_t id) {
   constexpr uint64_t kLength = 16;
   uint64_t low = RotateLeft(id * 0x87c37b91114253d5ull, 31) * 0x4cf5ad432745937full;

@@ -26,8 +26,8 @@ struct Window {
   int32_t home;  // relative to the base
 };
 
-// A table is `buckets` equal runs of slots, and each run a block that ids hash into, followed by `reserved` rows that hold
-// no ids. Probing never leaves a block.
+// A table is `buckets` equal runs of slots, and each run a block that ids hash into, followed by `reserved` rows that
+// hold no ids. Probing never leaves a block.
 class ProbeLayout {
  public:
   ProbeLayout(int64_t slots, int64_t buckets, int64_t reserved, int64_t max_probe)
@@ -67,17 +67,16 @@ class ProbeLayout {
   JAXTBE_HD uint32_t block() const { return static_cast<uint32_t>(block_.divisor()); }
 
  private:
-
   Modulo bucket_, block_, reserved_;
   int32_t bucket_slots_, length_;
 };
 
 // The slot that holds the id, or -1.
 //
-// It is enough to look up to the first empty slot. An id is only ever put where every slot between its home and its own is
-// taken: with every policy the nearest empty slot of the window comes before anything farther, and a nearer slot is passed
-// over only if another id of the batch gets it. And a slot that was taken stays taken: eviction replaces an identity by
-// another. (Tables that come from elsewhere are checked for this when they are imported.)
+// It is enough to look up to the first empty slot. An id is only ever put where every slot between its home and its own
+// is taken: with every policy the nearest empty slot of the window comes before anything farther, and a nearer slot is
+// passed over only if another id of the batch gets it. And a slot that was taken stays taken: eviction replaces an
+// identity by another. (Tables that come from elsewhere are checked for this when they are imported.)
 JAXTBE_HD int32_t Locate(const uint64_t* identities, const ProbeLayout& layout, Window window, uint64_t id) {
   for (int32_t distance = 0; distance < layout.length(); ++distance) {
     const int32_t slot = layout.SlotAt(window, distance);

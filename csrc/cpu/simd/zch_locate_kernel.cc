@@ -43,8 +43,8 @@ JAXTBE_HD Match MatchLine(const uint64_t* line, uint64_t id) {
 #endif
 }
 
-// Looks for the id in the slots [begin, end) that lie in the line of `begin`. Returns whether the search is over: `*found` is
-// the slot, or -1 if an empty one comes first (see Locate).
+// Looks for the id in the slots [begin, end) that lie in the line of `begin`. Returns whether the search is over:
+// `*found` is the slot, or -1 if an empty one comes first (see Locate).
 JAXTBE_HD bool SearchLine(const SlotIdentities& slots, int64_t begin, int64_t end, uint64_t id, int32_t* found) {
   const int64_t line = begin & ~(kLine - 1);
   *found = -1;
@@ -67,7 +67,7 @@ JAXTBE_HD bool SearchLine(const SlotIdentities& slots, int64_t begin, int64_t en
 
 // The slots of a window are one run, or two where it wraps around.
 struct Runs {
-  int64_t begin, end;        // from the home slot
+  int64_t begin, end;            // from the home slot
   int64_t wrapped, wrapped_end;  // from the beginning of the block
 };
 
@@ -93,9 +93,10 @@ int32_t SearchRest(const SlotIdentities& slots, const Runs& runs, uint64_t id) {
 
 }  // namespace
 
-// Three passes over a group of ids, each without a branch that depends on what is in memory: ask for the lines of their home
-// slots, look into those lines, and only then, for the few ids that need it, look farther.
-void LocateIds(const SlotIdentities& slots, const ProbeLayout& layout, const uint64_t* ids, int64_t count, int32_t* found) {
+// Three passes over a group of ids, each without a branch that depends on what is in memory: ask for the lines of their
+// home slots, look into those lines, and only then, for the few ids that need it, look farther.
+void LocateIds(const SlotIdentities& slots, const ProbeLayout& layout, const uint64_t* ids, int64_t count,
+               int32_t* found) {
   Runs runs[kLocateGroup];
   int64_t unfinished[kLocateGroup], num_unfinished = 0;
   for (int64_t k = 0; k < count; ++k) {

@@ -8,7 +8,8 @@
 namespace jaxtbe {
 namespace JAXTBE_SIMD {
 
-void LocateIds(const SlotIdentities& slots, const ProbeLayout& layout, const uint64_t* ids, int64_t count, int32_t* found);
+void LocateIds(const SlotIdentities& slots, const ProbeLayout& layout, const uint64_t* ids, int64_t count,
+               int32_t* found);
 
 }  // namespace JAXTBE_SIMD
 }  // namespace jaxtbe
