@@ -3,6 +3,7 @@
 import importlib
 from typing import TYPE_CHECKING
 
+from jaxtbe import migrate as migrate
 from jaxtbe import ops as ops
 from jaxtbe import zch as zch
 from jaxtbe.bags import Bags as Bags

@@ -77,6 +77,7 @@ def count_faults(spec: Spec, bags) -> jax.Array:
     """i32[F, 2], as a lookup counts them: how many ids of each feature are past their table's end, and the first."""
     from jaxtbe.reference.positions import positions
 
+    bags = jax.tree.map(jnp.asarray, bags)
     feature = positions(bags.ids.shape[0], bags.offsets, len(spec.features)).feature
     faults = []
     for f, of in enumerate(spec.features):

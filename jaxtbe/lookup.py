@@ -77,6 +77,7 @@ def check_batch(spec: Spec, bags: Bags) -> None:
 
 def lookup(spec: Spec, tables: dict[str, jax.Array], bags: Bags, taps: Taps) -> tuple[dict[str, jax.Array], jax.Array]:
     """Activations by feature, and faults i32[F, 2]."""
+    bags = jax.tree.map(jnp.asarray, bags)
     return _lookup(spec, tables, bags.ids, bags.offsets, bags.id_weights, bags.update_mask, taps)
 
 

@@ -20,6 +20,9 @@ from jaxtbe.params import EmbeddingParams
 from jaxtbe.spec import Spec
 from jaxtbe.tables import Table
 
+# One jitted function for all, so that a table is compiled once.
+_init_table = jax.jit(Table.init, static_argnums=0)
+
 
 @dataclasses.dataclass(frozen=True, init=False)
 class EmbeddingBags:
@@ -57,8 +60,9 @@ class EmbeddingBags:
 
     def init(self, key: jax.Array) -> EmbeddingParams:
         """Initial tables. Each depends on the key and the table's name alone, not on what other tables there are."""
-        make = {t.name: jax.jit(t.init)(jax.random.fold_in(key, stable_id(t.name))) for t in self.tables}
-        return EmbeddingParams(make)
+        return EmbeddingParams(
+            {t.name: _init_table(t, jax.random.fold_in(key, stable_id(t.name))) for t in self.tables}
+        )
 
     def bags(
         self,

@@ -45,6 +45,7 @@ def plan_update(
             )
         )
         column += spec.width(feature)
+    bags = jax.tree.map(jnp.asarray, bags)
     weights = None if as_values else bags.id_weights
     return ops.UpdateLookup(
         bags.ids, bags.offsets, weights, bags.update_mask, concat_d_acts(features, d_acts), tuple(sources)

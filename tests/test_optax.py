@@ -147,6 +147,15 @@ def test_tables_without_a_lookup_stay():
     assert_same(new.tables["unused"], params.tables["unused"])
 
 
+def test_frozen_tables_stay():
+    params, state = train(partition(jaxtbe.optim.freeze()))
+    assert_same(params["emb"], params_at()["emb"])
+    assert not np.array_equal(params["w"], params_at()["w"])
+    jaxtbe.check(state)
+    mixed = jaxtbe.optim.per_table({"t": jaxtbe.optim.freeze()}, default=jaxtbe.optim.sgd(0.1))
+    assert_same(train(partition(mixed))[0]["emb"], params_at()["emb"])
+
+
 def test_two_specs_share_a_table():
     other = jaxtbe.EmbeddingBags([jaxtbe.Table("t", rows=ROWS, dim=DIM)], [jaxtbe.Feature("negatives", table="t")])
     negatives = other.bags({"negatives": np.array([7, 1])})

@@ -48,6 +48,7 @@ class OperandReader {
     if (fault_.empty()) fault_ = fault;
   }
   bool ok() const { return fault_.empty(); }
+  const std::string& fault() const { return fault_; }
   ffi::Error error() const { return BuildFault(fault_); }
 
  private:

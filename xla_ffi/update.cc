@@ -4,9 +4,10 @@
 #include <vector>
 
 #include "csrc/common/rounding.h"
-#include "xla_ffi/args.h"
+#include "csrc/cpu/backward.h"
 #include "xla_ffi/backend.h"
 #include "xla_ffi/handlers.h"
+#include "xla_ffi/source_args.h"
 
 namespace jaxtbe {
 namespace {
@@ -26,43 +27,34 @@ const RuleInfo* FindRule(std::string_view name) {
   return nullptr;
 }
 
-// `lookups`: for each lookup (number of sources, has id weights, has update mask).
-// `layout`: for each source (feature, number of features, table, pooling, column, max_length).
-// Operands of each lookup: ids, offsets, id weights, update mask, d_acts.
-std::vector<Source> ReadSources(OperandReader& read, Ints lookups, Ints layout, int64_t* capacity) {
-  constexpr size_t kLookupFields = 3, kSourceFields = 6;
-  std::vector<Source> sources;
-  size_t at = 0;
-  for (size_t l = 0; l + kLookupFields <= lookups.size(); l += kLookupFields) {
-    BagsView bags = {};
-    int64_t num_offsets = 0;
-    bags.ids = read.Take<ffi::S32>("ids", &bags.num_ids);
-    bags.offsets = read.Take<ffi::S32>("offsets", &num_offsets);
-    if (lookups[l + 1]) bags.id_weights = read.Take<ffi::F32>("id_weights");
-    const bool* mask = lookups[l + 2] ? read.Take<ffi::PRED>("update_mask") : nullptr;
-    const ffi::AnyBuffer d_acts = read.TakeAny("d_acts");
-    if (!read.ok()) return {};
-    *capacity += bags.num_ids;
-    for (int64_t s = 0; s < lookups[l]; ++s, at += kSourceFields) {
-      if (at + kSourceFields > layout.size()) {
-        read.Fail("the sources do not fit the lookups");
-        return {};
-      }
-      const int64_t* f = layout.begin() + at;
-      bags.batch = (num_offsets - 1) / f[1];
-      sources.push_back({static_cast<int64_t>(l / kLookupFields), bags, f[0], reinterpret_cast<const uint8_t*>(mask),
-                         static_cast<const float*>(d_acts.untyped_data()) + f[4], d_acts.dimensions()[1], f[2],
-                         static_cast<Pooling>(f[3]), f[5]});
+// The buffers of table t: the table itself, and its states in the rule's order. Returns a fault, or "".
+std::string ReadTable(ffi::RemainingRets results, const RuleInfo& rule, const std::vector<SourceTable>& shapes,
+                      int64_t t, DType& dtype, UpdateTable& out) {
+  auto table = results.get<ffi::AnyBuffer>(t);
+  if (!table.has_value()) return "a table is missing";
+  const auto dims = (*table)->dimensions();
+  if (dims.size() != 2 || dims[0] != shapes[t].rows || dims[1] != shapes[t].dim) return "a table has another shape";
+  dtype = TableDType(**table);
+  out.data = (*table)->untyped_data();
+  const int num_states = rule.element_states + rule.row_states;
+  for (int k = 0; k < num_states; ++k) {
+    auto state = results.get<ffi::AnyBuffer>(shapes.size() + t * num_states + k);
+    if (!state.has_value()) return "an optimizer state is missing";
+    if (k < rule.element_states) {
+      out.element_states[k] = (*state)->untyped_data();
+      out.element_state_dtypes[k] = TableDType(**state);
+    } else {
+      out.row_states[k - rule.element_states] = static_cast<float*>((*state)->untyped_data());
     }
   }
-  return sources;
+  return "";
 }
 
 // Operands: hyper f32[tables, K], (seed, step) u32[2], those of the lookups, the tables, their states (table by table),
 // and tokens, which only order this call behind the reads of the tables. Results: scratch, tables, states.
 ffi::Error UpdateImpl(ffi::ThreadPool threads, ffi::BufferR2<ffi::F32> hyper, ffi::BufferR1<ffi::U32> seed_and_step,
                       ffi::RemainingArgs operands, ffi::ResultBufferR1<ffi::U8> scratch, ffi::RemainingRets results,
-                      std::string_view rule_name, Ints lookups, Ints layout, Ints duplicates, Ints table_ids) {
+                      std::string_view rule_name, Ints lookups, Ints layout, Ints table_shapes, Ints table_ids) {
   const RuleInfo* rule = FindRule(rule_name);
   if (rule == nullptr) return BuildFault("there is no update rule '" + std::string(rule_name) + "'");
   OperandReader read(operands);
@@ -70,39 +62,21 @@ ffi::Error UpdateImpl(ffi::ThreadPool threads, ffi::BufferR2<ffi::F32> hyper, ff
   const std::vector<Source> sources = ReadSources(read, lookups, layout, &capacity);
   if (!read.ok()) return read.error();
 
-  const int64_t num_tables = static_cast<int64_t>(duplicates.size()),
-                num_states = rule->element_states + rule->row_states;
+  const std::vector<SourceTable> shapes = ReadShapes(table_shapes);
+  const int64_t num_tables = static_cast<int64_t>(shapes.size());
   std::vector<UpdateTable> tables(num_tables);
   DType dtype = DType::kFloat32;
-  int64_t max_dim = 1;
   for (int64_t t = 0; t < num_tables; ++t) {
-    auto data = results.get<ffi::AnyBuffer>(t);
-    if (!data.has_value()) return BuildFault("a table is missing");
-    const ffi::AnyBuffer table = **data;
-    dtype = TableDType(table);
-    UpdateTable& out = tables[t];
-    out.data = table.untyped_data();
-    out.rows = table.dimensions()[0];
-    out.dim = table.dimensions()[1];
-    max_dim = std::max(max_dim, out.dim);
-    for (int k = 0; k < num_states; ++k) {
-      auto state = results.get<ffi::AnyBuffer>(num_tables + t * num_states + k);
-      if (!state.has_value()) return BuildFault("an optimizer state is missing");
-      if (k < rule->element_states) {
-        out.element_states[k] = (*state)->untyped_data();
-        out.element_state_dtypes[k] = TableDType(**state);
-      } else {
-        out.row_states[k - rule->element_states] = static_cast<float*>((*state)->untyped_data());
-      }
-    }
-    out.hyper = hyper.typed_data() + t * hyper.dimensions()[1];
-    out.duplicates = static_cast<Duplicates>(duplicates[t]);
-    out.noise_key =
+    const std::string fault = ReadTable(results, *rule, shapes, t, dtype, tables[t]);
+    if (!fault.empty()) return BuildFault(fault);
+    tables[t].hyper = hyper.typed_data() + t * hyper.dimensions()[1];
+    tables[t].noise_key =
         NoiseKey(seed_and_step.typed_data()[0], seed_and_step.typed_data()[1], static_cast<uint32_t>(table_ids[t]));
   }
-  if (scratch->size_bytes() < UpdateScratchBytes(capacity, max_dim))
+  if (scratch->size_bytes() < UpdateScratchBytes(capacity, MaxDim(shapes.data(), num_tables))) {
     return BuildFault("the update's scratch is too small");
-  Update({dtype, static_cast<Rule>(rule->rule), tables.data(), num_tables, sources.data(),
+  }
+  Update({dtype, static_cast<Rule>(rule->rule), tables.data(), shapes.data(), num_tables, sources.data(),
           static_cast<int64_t>(sources.size()), capacity, scratch->untyped_data()},
          XlaPool(threads));
   return ffi::Error::Success();
@@ -121,7 +95,7 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(UpdateHandler, UpdateImpl,
                                   .Attr<std::string_view>("rule")
                                   .Attr<Ints>("lookups")
                                   .Attr<Ints>("layout")
-                                  .Attr<Ints>("duplicates")
+                                  .Attr<Ints>("shapes")
                                   .Attr<Ints>("table_ids"));
 
 }  // namespace jaxtbe

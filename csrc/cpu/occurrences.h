@@ -27,6 +27,7 @@ struct Source {
 struct SourceTable {
   int64_t rows;
   int64_t dim;
+  Duplicates duplicates;
 };
 
 // Entry i of `sorted`: key (table base + row) in the upper half, occurrence in the lower. Occurrences that train
@@ -42,12 +43,20 @@ struct SortedOccurrences {
   uint32_t Occurrence(int64_t i) const { return static_cast<uint32_t>(sorted[i]); }
 };
 
+// Every touched row of some tables: what the tasks of a backward share.
+struct TouchedRows {
+  const SourceTable* tables;
+  const int64_t* bases;  // [num_tables + 1]: where each table's keys begin
+  int64_t num_tables;
+  SortedOccurrences occurrences;
+};
+
 class OccurrenceSorter {
  public:
   // For at most `capacity` occurrences: the ids of all lookups together.
   OccurrenceSorter(int64_t capacity, Arena& arena);
 
-  // `bases` [num_tables + 1]: where each table's keys begin; the last is the number of rows of all tables, under 2^32.
+  // The tables have fewer than 2^32 rows together.
   SortedOccurrences Sort(const Source* sources, int64_t num_sources, const SourceTable* tables, const int64_t* bases,
                          int64_t num_tables, const Pool& pool) const;
 

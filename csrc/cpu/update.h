@@ -16,21 +16,19 @@ enum class Rule : int {
 };
 
 struct UpdateTable {
-  void* data;  // [rows, dim] of the call's dtype
-  int64_t rows;
-  int64_t dim;
+  void* data;                                     // [rows, dim] of the call's dtype
   void* element_states[kMaxElementStates];        // [rows, dim]
   DType element_state_dtypes[kMaxElementStates];  // float32, or bfloat16
   float* row_states[kMaxRowStates];               // [rows]
   const float* hyper;                             // see csrc/common/optim/hyper.h
-  Duplicates duplicates;
-  uint32_t noise_key;  // of (seed, step, table)
+  uint32_t noise_key;                             // of (seed, step, table)
 };
 
 struct UpdateArgs {
   DType dtype;
   Rule rule;
   const UpdateTable* tables;
+  const SourceTable* shapes;
   int64_t num_tables;
   const Source* sources;
   int64_t num_sources;

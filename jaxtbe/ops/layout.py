@@ -60,5 +60,11 @@ def encode_sources(sources: tuple[SourceLayout, ...]) -> np.ndarray:
     return _ints((s.feature, s.num_features, s.table, _POOLING[s.pooling], s.column, s.max_length) for s in sources)
 
 
-def encode_duplicates(duplicates: tuple[str, ...]) -> np.ndarray:
-    return _ints([[_DUPLICATES[d] for d in duplicates]])
+def encode_shapes(shapes, duplicates: tuple[str, ...]) -> np.ndarray:
+    """For each table its rows, dim and duplicates."""
+    return _ints((rows, dim, _DUPLICATES[d]) for (rows, dim), d in zip(shapes, duplicates, strict=True))
+
+
+def encode_lookups(lookups) -> np.ndarray:
+    """For each `UpdateLookup` its number of sources, and whether it has id weights and an update mask."""
+    return _ints((len(l.sources), l.id_weights is not None, l.update_mask is not None) for l in lookups)

@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxtbe import _native
 from jaxtbe.ops.implementation import use_native
-from jaxtbe.ops.layout import SourceLayout, encode_duplicates, encode_sources
+from jaxtbe.ops.layout import SourceLayout, encode_lookups, encode_shapes, encode_sources
 from jaxtbe.reference.update import update as reference_update
 
 
@@ -91,12 +91,9 @@ def update(
         *in_place,
         *tokens,
         rule=rule.name,
-        lookups=np.asarray(
-            [x for l in lookups for x in (len(l.sources), l.id_weights is not None, l.update_mask is not None)],
-            np.int64,
-        ),
+        lookups=encode_lookups(lookups),
         layout=encode_sources(tuple(s for l in lookups for s in l.sources)),
-        duplicates=encode_duplicates(duplicates),
+        shapes=encode_shapes([t.shape for t in tables], duplicates),
         table_ids=np.asarray(table_ids, np.int64),
     )
     new_states = iter(results[len(tables) :])

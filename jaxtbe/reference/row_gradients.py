@@ -21,17 +21,14 @@ def row_gradients(lookups, table_index, rows, dim, duplicates):
     before = jnp.concatenate([jnp.full((1,), -1, key.dtype), key[:-1]])
     after = jnp.concatenate([key[1:], jnp.full((1,), -1, key.dtype)])
     run = jnp.cumsum(key != before) - 1
-    if duplicates == "first":
-        gradient = jnp.where((key != before)[:, None], gradient, 0)
-    elif duplicates == "last":
-        gradient = jnp.where((key != after)[:, None], gradient, 0)
     row = jnp.full((count,), rows, jnp.int32).at[run].set(key)
+    total = jnp.zeros((count, dim), jnp.float32)
     if duplicates == "sum":
-        # From minus zero, the exact neutral element: what occurs once keeps its bits.
-        return row, jnp.full((count, dim), -0.0, jnp.float32).at[run].add(gradient, indices_are_sorted=True)
-    chosen = key != (before if duplicates == "first" else after)
-    place = jnp.where(chosen, run, count)
-    return row, jnp.zeros((count, dim), jnp.float32).at[place].set(gradient, mode="drop")
+        total = total.at[run].add(gradient, indices_are_sorted=True)
+        chosen = (key != before) & (key != after)  # what occurs once is no sum: it keeps its bits
+    else:
+        chosen = key != (before if duplicates == "first" else after)
+    return row, total.at[jnp.where(chosen, run, count)].set(gradient, mode="drop")
 
 
 def _contributions(lookup, source, rows, dim):
@@ -52,3 +49,32 @@ def _contributions(lookup, source, rows, dim):
     if lookup.id_weights is not None:
         gradient = gradient * lookup.id_weights[:, None]
     return jnp.where(trains, ids, rows), jnp.where(trains[:, None], gradient, 0)
+
+
+def all_row_gradients(lookups, shapes, duplicates):
+    """`ops.row_gradients` in plain jax.numpy."""
+    capacity, dim = sum(l.ids.shape[0] for l in lookups), shapes[0][1]
+    all_rows, all_gradients, counts = [], [], []
+    for t, (rows, _) in enumerate(shapes):
+        row, gradient = row_gradients(lookups, t, rows, dim, duplicates[t])
+        all_rows.append(row)
+        all_gradients.append(gradient)
+        counts.append(jnp.sum(row < rows, dtype=jnp.int32))
+    starts = jnp.cumsum(jnp.stack([jnp.zeros((), jnp.int32), *counts]), dtype=jnp.int32)
+    out_rows = jnp.full((capacity,), -1, jnp.int32)
+    out = jnp.zeros((capacity, dim), jnp.float32)
+    for t, (row, gradient) in enumerate(zip(all_rows, all_gradients, strict=True)):
+        at = jnp.arange(row.shape[0])
+        place = jnp.where(at < counts[t], starts[t] + at, capacity)
+        out_rows = out_rows.at[place].set(row, mode="drop")
+        out = out.at[place].set(gradient, mode="drop")
+    return out_rows, out, starts
+
+
+def square_norms(lookups, shapes, duplicates):
+    """`ops.square_norms` in plain jax.numpy."""
+    norms = []
+    for t, (rows, dim) in enumerate(shapes):
+        row, gradient = row_gradients(lookups, t, rows, dim, duplicates[t])
+        norms.append(jnp.sum(jnp.where((row < rows)[:, None], gradient, 0) ** 2))
+    return jnp.stack(norms)

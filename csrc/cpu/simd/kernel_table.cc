@@ -1,6 +1,7 @@
 #include "csrc/common/half.h"
 #include "csrc/cpu/simd/kernels.h"
 #include "csrc/cpu/simd/lookup_kernel.h"
+#include "csrc/cpu/simd/row_gradients_kernel.h"
 #include "csrc/cpu/simd/update_kernel.h"
 #include "csrc/cpu/simd/zch_locate_kernel.h"
 
@@ -16,6 +17,8 @@ extern const Kernels kKernels = {
     {&LookupBags<float>, &LookupBags<BFloat16>, &LookupBags<Float16>},
     {&IdWeightsGradBags<float>, &IdWeightsGradBags<BFloat16>, &IdWeightsGradBags<Float16>},
     {JAXTBE_FOR_EACH_RULE(JAXTBE_UPDATE)},
+    &SquareNorms,
+    &WriteGradients,
     &LocateIds,
 };
 

@@ -11,17 +11,17 @@ namespace jaxtbe {
 struct UpdateRun {
   DType dtype;
   const UpdateTable* tables;
-  const int64_t* bases;  // [num_tables + 1]
-  int64_t num_tables;
-  SortedOccurrences occurrences;
+  const TouchedRows& rows;
 };
 
 struct Kernels {
   const char* simd_level;
   Faults (*lookup[kNumDTypes])(const LookupArgs&, int64_t feature, Range samples);
   void (*id_weights_grad[kNumDTypes])(const IdWeightsGradArgs&, int64_t feature, Range samples);
-  // Updates the rows whose first sorted occurrence is in `range`. `buffer`: kUpdateBuffers * dim floats.
+  // The rest visit the rows whose first sorted occurrence is in `range`. `buffer`: kUpdateBuffers * dim floats, or dim.
   void (*update[kNumRules])(const UpdateRun&, Range range, float* buffer);
+  void (*square_norms)(const TouchedRows&, Range range, float* buffer, double* norms);
+  void (*write_gradients)(const TouchedRows&, Range range, float* buffer, int32_t* rows, float* gradients);
   // `found[k]`: the slot of ids[k], or -1. At most kLocateGroup ids; -1 is none (and may be "found" in an empty slot).
   void (*locate)(const SlotIdentities&, const ProbeLayout&, const uint64_t* ids, int64_t count, int32_t* found);
 };

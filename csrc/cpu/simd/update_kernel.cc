@@ -6,43 +6,11 @@
 #include "csrc/common/optim/rules.h"
 #include "csrc/common/rounding.h"
 #include "csrc/cpu/simd/row.h"
-#include "csrc/cpu/simd/sum_rows.h"
+#include "csrc/cpu/simd/touched_rows.h"
 
 namespace jaxtbe {
 namespace JAXTBE_SIMD {
 namespace {
-
-constexpr int64_t kAhead = 12;
-
-// The gradients of the occurrences of one row: a policy of SumRows.
-template <bool kCoefficients>
-struct GradientRows {
-  static constexpr bool kWeighted = kCoefficients;
-  const SortedOccurrences& occurrences;
-
-  JAXTBE_HD bool Has(int64_t) const { return true; }
-  JAXTBE_HD const float* Row(int64_t i) const { return occurrences.d_rows[occurrences.Occurrence(i)]; }
-  JAXTBE_HD float Coefficient(int64_t i) const { return occurrences.coefficients[occurrences.Occurrence(i)]; }
-  JAXTBE_HD void Prefetch(int64_t) const {}
-};
-
-// The gradient of a row: the sum over its occurrences [begin, end), or that of the first or last alone.
-JAXTBE_HD const float* RowGradient(const SortedOccurrences& occurrences, Range range, const UpdateTable& table,
-                                   float* buffer) {
-  if (table.duplicates == Duplicates::kFirst) range.end = range.begin + 1;
-  if (table.duplicates == Duplicates::kLast) range.begin = range.end - 1;
-  const GradientRows<true> weighted{occurrences};
-  const bool has_coefficients = occurrences.coefficients != nullptr;
-  if (range.end == range.begin + 1 && (!has_coefficients || weighted.Coefficient(range.begin) == 1)) {
-    return weighted.Row(range.begin);  // as it is: no copy, and no arithmetic that could change a zero's sign
-  }
-  if (has_coefficients) {
-    SumRows(weighted, range.begin, range.end, table.dim, buffer);
-  } else {
-    SumRows(GradientRows<false>{occurrences}, range.begin, range.end, table.dim, buffer);
-  }
-  return buffer;
-}
 
 // Clipping and L2 decay, which come before every rule.
 JAXTBE_HD const float* AdjustGradient(const float* g, const float* w, const Hyper& h, int64_t dim, float* buffer) {
@@ -91,28 +59,36 @@ JAXTBE_HD void FromFloatsStochastic(const float* from, int64_t dim, uint32_t row
 template <class Rule, class T>
 struct TableUpdater {
   static constexpr bool kStaged = !std::is_same_v<T, float>;
+  const SortedOccurrences& occurrences;
+  const SourceTable& shape;
   const UpdateTable& table;
+  float* buffer;  // the gradient's place, then those of the staged row and states
   Hyper hyper;
   Rule rule;
 
-  explicit TableUpdater(const UpdateTable& t)
-      : table(t), hyper(*reinterpret_cast<const Hyper*>(t.hyper)), rule(hyper, t.hyper + kNumCommonHypers) {}
+  TableUpdater(const UpdateRun& run, int64_t t, float* place)
+      : occurrences(run.rows.occurrences),
+        shape(run.rows.tables[t]),
+        table(run.tables[t]),
+        buffer(place),
+        hyper(*reinterpret_cast<const Hyper*>(table.hyper)),
+        rule(hyper, table.hyper + kNumCommonHypers) {}
 
-  JAXTBE_HD T* Weights(int64_t row) const { return static_cast<T*>(table.data) + row * table.dim; }
+  JAXTBE_HD T* Weights(int64_t row) const { return static_cast<T*>(table.data) + row * shape.dim; }
   JAXTBE_HD bool StateIsStaged(int k) const { return table.element_state_dtypes[k] != DType::kFloat32; }
 
   JAXTBE_HD void Prefetch(int64_t row) const {
-    PrefetchLinesForWrite(Weights(row), table.dim * sizeof(T));
+    PrefetchLinesForWrite(Weights(row), shape.dim * sizeof(T));
     for (int k = 0; k < Rule::kElementStates; ++k) {
-      const int64_t bytes = table.dim * ByteSize(table.element_state_dtypes[k]);
+      const int64_t bytes = shape.dim * ByteSize(table.element_state_dtypes[k]);
       PrefetchLinesForWrite(static_cast<char*>(table.element_states[k]) + row * bytes, bytes);
     }
     for (int k = 0; k < Rule::kRowStates; ++k) __builtin_prefetch(table.row_states[k] + row, 1, 3);
   }
 
-  // `buffer` holds the gradient's place, then those of the staged row and states.
-  JAXTBE_HD void Apply(int64_t row, const float* g, float* buffer) const {
-    const int64_t dim = table.dim;
+  JAXTBE_HD void Visit(int64_t row, Range range) const {
+    const float* g = RowGradient(occurrences, range, shape, buffer);
+    const int64_t dim = shape.dim;
     Row<Rule::kElementStates> r;
     r.dim = static_cast<float>(dim);
     if constexpr (kStaged) {
@@ -151,30 +127,7 @@ struct TableUpdater {
 
 template <class Rule, class T>
 void UpdateRowsOf(const UpdateRun& run, Range range, float* buffer) {
-  const SortedOccurrences& occurrences = run.occurrences;
-  int64_t i = range.begin;
-  if (i > 0) {  // a row belongs to the part that has its first occurrence
-    const uint32_t before = occurrences.Key(i - 1);
-    while (i < range.end && occurrences.Key(i) == before) ++i;
-  }
-  int64_t t = 0;
-  while (i < range.end && occurrences.Key(i) < occurrences.num_rows) {
-    while (occurrences.Key(i) >= run.bases[t + 1]) ++t;
-    const TableUpdater<Rule, T> table(run.tables[t]);
-    const int64_t first_key = run.bases[t], last_key = run.bases[t + 1];
-    while (i < range.end && occurrences.Key(i) < last_key) {
-      const int64_t key = occurrences.Key(i), begin = i;
-      while (i < occurrences.count && occurrences.Key(i) == key) {
-        const int64_t next = i + kAhead;
-        if (next < range.end && occurrences.Key(next) < last_key &&
-            occurrences.Key(next) != occurrences.Key(next - 1)) {
-          table.Prefetch(occurrences.Key(next) - first_key);
-        }
-        ++i;
-      }
-      table.Apply(key - first_key, RowGradient(occurrences, {begin, i}, table.table, buffer), buffer);
-    }
-  }
+  VisitTouchedRows(run.rows, range, [&](int64_t t) { return TableUpdater<Rule, T>(run, t, buffer); });
 }
 
 }  // namespace

@@ -1,0 +1,94 @@
+"""`Fused`: an optimizer that is a rule of the fused update, with its numbers."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxtbe import ops
+from jaxtbe.errors import type_error, value_error
+from jaxtbe.names import stable_id
+from jaxtbe.ops.overwrite import OVERWRITE
+from jaxtbe.ops.rule import Rule
+from jaxtbe.optim.group import Group
+from jaxtbe.optim.options import Options
+
+STATE_DTYPES = (jnp.dtype(jnp.float32), jnp.dtype(jnp.bfloat16))
+
+
+@dataclasses.dataclass(frozen=True)
+class Fused:
+    """A rule, its hyperparameters and options.
+
+    Args:
+      rule: the update rule.
+      learning_rate: number, scalar array, or optax schedule (a function of the 0-based step).
+      own: the rule's own numbers, in its order. A function `(step, values)` is computed from the 1-based step.
+      options: decay, clipping and rounding.
+      mu_dtype: dtype of the state `mu`, float32 (also None) or bfloat16.
+    """
+
+    rule: Rule
+    learning_rate: Any
+    own: Mapping[str, Any]
+    options: Options
+    mu_dtype: Any = None
+
+    def __post_init__(self):
+        # None, as in optax: a dtype is callable, and inject_hyperparams would take it for a schedule.
+        object.__setattr__(self, "mu_dtype", jnp.dtype(self.mu_dtype or jnp.float32))
+        if self.mu_dtype not in STATE_DTYPES:
+            raise type_error(
+                "jaxtbe.optim", "mu_dtype", "float32 or bfloat16", self.mu_dtype.name, "Choose one of the two"
+            )
+
+    def init(self, table: jax.Array) -> dict[str, jax.Array]:
+        """Zero states for a table dtype[rows, dim]."""
+        states = {}
+        for state in self.rule.states:
+            dtype = self.mu_dtype if state.name == "mu" else jnp.float32
+            states[state.name] = jnp.zeros(table.shape[:1] if state.per_row else table.shape, dtype)
+        return states
+
+    def group_key(self, table: str, shape: tuple[int, int], overwrites: bool) -> Any:
+        """Tables of one dtype and equal keys can share a call."""
+        del shape
+        if overwrites and self.rule.name != "sgd":
+            raise value_error(
+                "jaxtbe.optim",
+                f"table {table!r}",
+                "optimizer sgd, since write_only features overwrite its rows",
+                self.rule.name,
+                "Give this table jaxtbe.optim.sgd, with jaxtbe.optim.per_table if others need another",
+            )
+        seed = self.options.seed
+        return OVERWRITE if overwrites else self.rule, self.mu_dtype, seed if isinstance(seed, int) else id(seed)
+
+    def hypers(self, count: jax.Array, overwrites: bool) -> jax.Array:
+        """f32[K], the table's row of the update's `hyper` operand, at the 0-based step `count`."""
+        lr = self.learning_rate(count) if callable(self.learning_rate) else self.learning_rate
+        step = (count + 1).astype(jnp.float32)
+        values: dict[str, Any] = {}
+        for name, number in self.own.items():
+            values[name] = number(step, values) if callable(number) else number
+        numbers = [lr, *self.options.hypers(), *([] if overwrites else values.values())]
+        return jnp.stack([jnp.asarray(x, jnp.float32).reshape(()) for x in numbers])
+
+    def update(self, group: Group, tables, states, configs, count: jax.Array):
+        """New tables and states of a group, `configs` being those of its tables."""
+        rule = OVERWRITE if group.overwrites else self.rule
+        new_tables, new_states = ops.update(
+            tables,
+            [[of_table[s.name] for s in rule.states] for of_table in states],
+            jnp.stack([config.hypers(count, group.overwrites) for config in configs]),
+            jnp.stack([jnp.asarray(self.options.seed).astype(jnp.uint32), count.astype(jnp.uint32)]),
+            group.lookups,
+            group.tokens,
+            rule=rule,
+            duplicates=group.duplicates,
+            table_ids=tuple(stable_id(n) for n in group.tables),
+            implementation=group.implementation,
+        )
+        return new_tables, [dict(zip((s.name for s in rule.states), new, strict=True)) for new in new_states]

@@ -1,0 +1,99 @@
+"""`Group`: the tables that one call updates, found among those that a gradient touches."""
+
+import dataclasses
+from typing import Any
+
+import jax.numpy as jnp
+
+from jaxtbe.embedding_grad import EmbeddingGrad
+from jaxtbe.errors import value_error
+from jaxtbe.ops import UpdateLookup
+from jaxtbe.update_plan import plan_update
+
+API = "jaxtbe.optim"
+_MAX_ROWS = 2**32 - 1  # of the tables of one call together
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+    """Tables that one call updates.
+
+    Args:
+      tables: their names.
+      lookups: what trains them.
+      tokens: what must be computed before they change.
+      shapes: (rows, dim) of each.
+      duplicates: `Table.duplicates` of each.
+      overwrites: whether write_only features write them.
+      implementation: of the specs.
+    """
+
+    tables: tuple[str, ...]
+    lookups: tuple[UpdateLookup, ...]
+    tokens: tuple[Any, ...]
+    shapes: tuple[tuple[int, int], ...]
+    duplicates: tuple[str, ...]
+    overwrites: bool
+    implementation: str | None
+
+
+def written_tables(tables, grad: EmbeddingGrad) -> dict[str, Any]:
+    """The tables that the gradient's lookups write, with the specs that describe them; raises where these disagree."""
+    specs = list(dict.fromkeys(l.spec for l in grad.lookups))
+    written = {}
+    for name, table in tables.items():
+        writers = [s for s in specs if any(f.table == name for f in s.writing_features)]
+        if writers:
+            _check_writers(name, table, writers)
+            written[name] = writers[0]
+    return written
+
+
+def make_groups(tables, grad: EmbeddingGrad, group_key) -> list[Group]:
+    """Groups of one dtype and one `group_key(name, shape, overwrites)`, none with too many rows for one call."""
+    members: dict[Any, list[str]] = {}
+    rows: dict[Any, int] = {}
+    written = written_tables(tables, grad)
+    for name, spec in written.items():
+        table, overwrites = tables[name], spec.is_write_only(name)
+        key = (jnp.dtype(table.dtype), spec.implementation, overwrites, group_key(name, table.shape, overwrites))
+        rows[key] = rows.get(key, 0) + table.shape[0]
+        members.setdefault((*key, rows[key] // _MAX_ROWS), []).append(name)
+    groups = []
+    for key, names in members.items():
+        shares = [plan_update(l.spec, l.bags, l.d_acts, names) for l in grad.lookups]
+        groups.append(
+            Group(
+                tables=tuple(names),
+                lookups=tuple(s for s in shares if s is not None),
+                tokens=grad.tokens,
+                shapes=tuple(tables[n].shape for n in names),
+                duplicates=tuple(written[n].tables_by_name[n].duplicates for n in names),
+                overwrites=key[2],
+                implementation=key[1],
+            )
+        )
+    return groups
+
+
+def _check_writers(name, table, specs) -> None:
+    """The gradient's specs must agree with the array, and with each other where they write one table."""
+    described = specs[0].tables_by_name[name]
+    if table.shape != (described.rows, described.dim) or table.dtype != described.dtype:
+        raise value_error(
+            API,
+            f"table {name!r}",
+            f"{described.dtype.name}[{described.rows}, {described.dim}] as in the gradient",
+            f"{table.dtype.name}{list(table.shape)}",
+            "Pass the parameters that the gradient was taken of",
+        )
+    for spec in specs[1:]:
+        other = spec.tables_by_name[name]
+        if other != described or spec.is_write_only(name) != specs[0].is_write_only(name):
+            raise value_error(
+                API,
+                f"table {name!r}",
+                "one Table and one access in all lookups",
+                f"{described} and {other}",
+                "Let the EmbeddingBags that share a table describe it alike",
+            )
