@@ -36,7 +36,7 @@ def check_runtime(built: tuple[int, int], running: tuple[int, int]) -> None:
         )
 
 
-INTERFACE_VERSION = 1
+INTERFACE_VERSION = 2
 """The twin of kInterfaceVersion in xla_ffi/module.cc: it changes with the operands or attributes of a target."""
 
 
@@ -82,3 +82,8 @@ def update_scratch_bytes(capacity: int, max_dim: int) -> int:
 def row_gradients_scratch_bytes(capacity: int, max_dim: int) -> int:
     """Bytes of scratch memory of one `row_gradients` or `square_norms` over `capacity` ids."""
     return _cpu.row_gradients_scratch_bytes(capacity, max_dim)
+
+
+def zch_insert_scratch_bytes(num_ids: int) -> int:
+    """Bytes of scratch memory of one insert of at most `num_ids` raw ids."""
+    return _cpu.zch_insert_scratch_bytes(num_ids)
