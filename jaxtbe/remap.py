@@ -73,18 +73,30 @@ def _plain_rows(spec: Spec, bags: Bags) -> jax.Array:
 def _check(api: str, spec: Spec, state, bags) -> None:
     tables = [t.name for t in spec.tables if t.zch is not None]
     if not tables:
-        raise value_error(api, "tables", "a table with zch", "none", "Give a Table zch=jaxtbe.Zch(...), or skip this call")
+        raise value_error(
+            api, "tables", "a table with zch", "none", "Give a Table zch=jaxtbe.Zch(...), or skip this call"
+        )
     if not isinstance(bags, Bags):
         raise type_error(api, "batch", "jaxtbe.Bags", type(bags).__name__, "Build it with EmbeddingBags.bags")
     if bags.features != spec.feature_names:
         raise value_error(
-            api, "batch", f"the features {spec.feature_names}", f"{bags.features}", "Build it with the same EmbeddingBags"
+            api,
+            "batch",
+            f"the features {spec.feature_names}",
+            f"{bags.features}",
+            "Build it with the same EmbeddingBags",
         )
     if bags.ids.dtype != jnp.uint32 or bags.ids.ndim != 2:
         got = f"{bags.ids.dtype.name}{list(bags.ids.shape)}"
-        raise type_error(api, "ids", "raw ids as uint32[N, 2]", got, "Remap a batch once, and as EmbeddingBags.bags built it")
+        raise type_error(
+            api, "ids", "raw ids as uint32[N, 2]", got, "Remap a batch once, and as EmbeddingBags.bags built it"
+        )
     missing = [name for name in tables if name not in state]
     if missing:
         raise value_error(
-            api, "zch_state", f"a state for each of {tables}", f"none for {missing}", "Pass what EmbeddingBags.init_zch made"
+            api,
+            "zch_state",
+            f"a state for each of {tables}",
+            f"none for {missing}",
+            "Pass what EmbeddingBags.init_zch made",
         )

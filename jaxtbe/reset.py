@@ -33,9 +33,12 @@ def reset_rows(
         if name not in reports:
             return state
         rows, evicted = params.tables[name].shape[0], reports[name].evicted
+        starts = jnp.asarray([0, evicted.shape[0]], jnp.int32)
 
         def reset(array, initial):
-            return array if array.shape[:1] != (rows,) else _fill_rows(spec, array, evicted, initial)
+            if array.shape[:1] != (rows,):
+                return array
+            return fill_rows(array, evicted, starts, initial, spec.implementation)
 
         if "initial" not in state:  # of a rule: states begin with zeros
             return {k: reset(array, 0.0) for k, array in state.items()}
@@ -61,19 +64,21 @@ def _reset_table(spec: Spec, table: Table, array: jax.Array, report: zch.ZchRepo
         )
         return new
     # Any initializer, one row at a time, from a key of (seed, table, id).
+    initializer = table.initializer
     key = jax.random.fold_in(jax.random.key(jnp.asarray(seed, jnp.uint32)), stable_id(table.name))
 
     def row(words):
         of_id = jax.random.fold_in(jax.random.fold_in(key, words[0]), words[1])
-        return table.initializer((of_id), (1, table.dim), table.dtype)[0].astype(jnp.float32)
+        return initializer(of_id, (1, table.dim), table.dtype)[0].astype(jnp.float32)
 
     starts = jnp.asarray([0, report.evicted.shape[0]], jnp.int32)
     values = jax.vmap(row)(report.evicted_ids)
     return ops.store_rows([array], report.evicted, starts, values, implementation=spec.implementation)[0]
 
 
-def _fill_rows(spec: Spec, array: jax.Array, rows: jax.Array, value: Any) -> jax.Array:
-    matrix = array.reshape(array.shape[0], -1)
-    starts = jnp.asarray([0, rows.shape[0]], jnp.int32)
-    values = jnp.full((rows.shape[0], matrix.shape[1]), value, jnp.float32)
-    return ops.store_rows([matrix], rows, starts, values, implementation=spec.implementation)[0].reshape(array.shape)
+def fill_rows(
+    array: jax.Array, rows: jax.Array, starts: jax.Array, value: Any, implementation: str | None
+) -> jax.Array:
+    """One value in the given rows of a state array, [rows, dim] or [rows], in place."""
+    values = jnp.full((rows.shape[0], array.size // array.shape[0]), value, jnp.float32)
+    return ops.store_rows([array], rows, starts, values, implementation=implementation)[0]

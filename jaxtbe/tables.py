@@ -100,7 +100,11 @@ class Table:
             return
         if not isinstance(self.zch, Zch):
             raise type_error(
-                "jaxtbe.Table", f"table {self.name!r}", "zch as a jaxtbe.Zch", repr(self.zch), "Pass zch=jaxtbe.Zch(...)"
+                "jaxtbe.Table",
+                f"table {self.name!r}",
+                "zch as a jaxtbe.Zch",
+                repr(self.zch),
+                "Pass zch=jaxtbe.Zch(...)",
             )
         self.zch.check(self.name, self.rows)
 

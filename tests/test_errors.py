@@ -377,7 +377,7 @@ ERRORS = {
     "older extension": (
         lambda: _native.check_interface(0),
         ImportError,
-        "native library jaxtbe._cpu: expected interface version 1, that of the Python package, got 0",
+        r"native library jaxtbe._cpu: expected interface version \d+, that of the Python package, got 0",
     ),
     "ops implementation": (
         lambda: jaxtbe.ops.lookup([], jnp.zeros(1), jnp.zeros(2), features=(), columns=1, implementation="x"),

@@ -58,7 +58,7 @@ def test_raw_ids_of_any_sign_train_and_are_found():
     users = raw_ids(0, 20)
     bags = batch(emb, users)
     assert bags.ids.dtype == np.uint32
-    params, state, zch_state, reports, rows, _ = step(params, state, zch_state, bags, 1)
+    params, state, zch_state, _, rows, _ = step(params, state, zch_state, bags, 1)
     assert int(zch_state["user"].occupancy) == 20
     assert len(set(np.asarray(rows[:20]).tolist())) == 20
     np.testing.assert_array_equal(rows[20:60], [x for i in range(20) for x in (i % 10, 3)])  # plain row numbers
@@ -72,7 +72,7 @@ def test_raw_ids_of_any_sign_train_and_are_found():
 
 def test_read_only_features_insert_nothing():
     emb = make()
-    zch_state, bags, reports = emb.remap(emb.init_zch(), batch(emb, raw_ids(0, 5), friends=raw_ids(1, 5)))
+    zch_state, bags, _ = emb.remap(emb.init_zch(), batch(emb, raw_ids(0, 5), friends=raw_ids(1, 5)))
     assert int(zch_state["user"].occupancy) == 5
     np.testing.assert_array_equal(bags.ids[15:20], -1)
 
@@ -131,7 +131,9 @@ def test_native_and_reference_steps_agree():
         state, zch_state = tx.init(params), emb.init_zch()
         step = jax.jit(make_step(emb, tx))
         for now in range(3):
-            params, state, zch_state, reports, rows, _ = step(params, state, zch_state, batch(emb, raw_ids(now, 40)), now * 2)
+            params, state, zch_state, reports, rows, _ = step(
+                params, state, zch_state, batch(emb, raw_ids(now, 40)), now * 2
+            )
         results.append((params, zch_state, rows, reports["user"].counters))
     for x, y in zip(*(jax.tree.leaves(r) for r in results), strict=True):
         np.testing.assert_allclose(np.float64(x), np.float64(y), rtol=1e-5, atol=1e-6)
@@ -155,7 +157,11 @@ def test_the_whole_step_is_in_place():
     ("call", "error", "message"),
     [
         (lambda: jaxtbe.Table("t", 10, 2, zch="lru"), TypeError, "table 't': expected zch as a jaxtbe.Zch, got 'lru'"),
-        (lambda: jaxtbe.Table("t", 10, 2, zch=jaxtbe.Zch(buckets=3)), ValueError, "table 't': expected rows divisible by"),
+        (
+            lambda: jaxtbe.Table("t", 10, 2, zch=jaxtbe.Zch(buckets=3)),
+            ValueError,
+            "table 't': expected rows divisible by",
+        ),
         (lambda: make().remap({}, batch(make(), raw_ids(0, 3))), ValueError, "zch_state: expected a state for each of"),
         (
             lambda: make().remap(make().init_zch(), batch(make(), raw_ids(0, 3)).replace(ids=np.zeros(256, np.int32))),
