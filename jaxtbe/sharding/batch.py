@@ -1,0 +1,98 @@
+"""Batches whose samples lie on several devices: split on the host, gathered within the step."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import PartitionSpec as P
+
+from jaxtbe.bags import Bags
+from jaxtbe.errors import value_error
+from jaxtbe.sharding.placement import Sharding
+
+API = "jaxtbe.EmbeddingBags.global_bags"
+_LEAVES = ("ids", "offsets", "id_weights", "update_mask")
+
+
+def split_bags(bags: Bags, parts: int, capacity: int | None = None) -> Bags:
+    """A NumPy batch as `parts` batches of consecutive samples, one after another in each array.
+
+    Args:
+      bags: an ordinary batch of NumPy arrays.
+      parts: how many; it divides the batch size.
+      capacity: positions of each part, or None: those of the whole batch, which always suffice.
+    """
+    batch, features = bags.batch_size // parts, len(bags.features)
+    if bags.batch_size % parts:
+        raise value_error(
+            API, "batch", f"samples that {parts} devices share evenly", str(bags.batch_size), "Change the batch size"
+        )
+    capacity = bags.capacity if capacity is None else capacity
+    bounds = np.asarray(bags.offsets)[np.arange(features * bags.batch_size).reshape(features, parts, batch)]
+    ends = np.asarray(bags.offsets)[1:][np.arange(features * bags.batch_size).reshape(features, parts, batch)]
+    out = {name: [] for name in _LEAVES}
+    for part in range(parts):
+        spans = [slice(bounds[f, part, 0], ends[f, part, -1]) for f in range(features)]
+        lengths = (ends - bounds)[:, part].reshape(-1)
+        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
+        if offsets[-1] > capacity:
+            raise value_error(API, "capacity", f"at least {offsets[-1]}", str(capacity), "Pass a larger one")
+        out["offsets"].append(offsets)
+        for name, fill in (("ids", -1), ("id_weights", 0), ("update_mask", False)):
+            array = getattr(bags, name)
+            if array is not None:
+                array = np.asarray(array)
+                rest = np.full((capacity - offsets[-1], *array.shape[1:]), fill).astype(array.dtype)
+                out[name].append(np.concatenate([*(array[s] for s in spans), rest]))
+    joined = {name: np.concatenate(parts) if parts else None for name, parts in out.items()}
+    return bags.replace(**joined, shards=parts)
+
+
+def global_bags(sharding: Sharding, bags: Bags, capacity: int | None) -> Bags:
+    """See `EmbeddingBags.global_bags`."""
+    own = sum(d.process_index == jax.process_index() for d in sharding.mesh.devices.flat)
+    own = max(1, own * sharding.devices // sharding.mesh.devices.size)
+    local = split_bags(bags, own, capacity)
+    place = sharding.named(sharding.split)
+    whole = jax.tree.map(lambda x: jax.make_array_from_process_local_data(place, x), local)
+    parts = sharding.devices // own
+    return whole.replace(shards=sharding.devices, batch_size=bags.batch_size * parts)
+
+
+def gather_bags(spec, bags: Bags) -> Bags:
+    """The whole batch on every device, where its samples lie on several. An ordinary batch stays as it is."""
+    if bags.shards == 1:
+        return bags
+    sharding, parts = spec.sharding, bags.shards
+    leaves = [getattr(bags, name) for name in _LEAVES if getattr(bags, name) is not None]
+    names = [name for name in _LEAVES if getattr(bags, name) is not None]
+
+    def gather(*leaves):
+        whole = [jax.lax.all_gather(x, sharding.axis, axis=0, tiled=True) for x in leaves]
+        by_part = {n: x.reshape(parts, -1, *x.shape[1:]) for n, x in zip(names, whole, strict=True)}
+        return _merge(len(spec.features), by_part)
+
+    merged = sharding.on_each_device(gather, (sharding.split,) * len(leaves), {n: P() for n in names}, *leaves)
+    return bags.replace(**merged, shards=1)
+
+
+def _merge(num_features: int, by_part: dict[str, jax.Array]) -> dict[str, jax.Array]:
+    """Batches [parts, ...] as one, feature-major: the same arrays as if one host had built it, padding at the end."""
+    offsets = by_part.pop("offsets")
+    parts, capacity = by_part["ids"].shape[:2]
+
+    def feature_major(x):
+        return x.reshape(parts, num_features, -1).transpose(1, 0, 2).reshape(-1)
+
+    ends = jnp.cumsum(feature_major(offsets[:, 1:] - offsets[:, :-1]), dtype=jnp.int32)
+    merged = jnp.concatenate([jnp.zeros((1,), jnp.int32), ends])
+    starts = feature_major(offsets[:, :-1] + capacity * jnp.arange(parts, dtype=jnp.int32)[:, None])
+    place = jnp.arange(parts * capacity, dtype=jnp.int32)
+    bag = jnp.searchsorted(merged, place, side="right").astype(jnp.int32) - 1
+    padding, bag = bag >= starts.shape[0], jnp.minimum(bag, starts.shape[0] - 1)
+    source = jnp.clip(starts[bag] + place - merged[bag], 0, parts * capacity - 1)
+    out = {"offsets": merged}
+    for name, x in by_part.items():
+        taken = x.reshape(-1, *x.shape[2:])[source]
+        fill = jnp.asarray(-1 if name == "ids" else 0).astype(x.dtype)
+        out[name] = jnp.where(padding.reshape((-1,) + (1,) * (taken.ndim - 1)), fill, taken)
+    return out
