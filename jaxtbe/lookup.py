@@ -17,6 +17,7 @@ from jax.custom_derivatives import SymbolicZero
 from jaxtbe import ops
 from jaxtbe.bags import Bags
 from jaxtbe.errors import type_error, value_error
+from jaxtbe.sharding.guard import whole_token
 from jaxtbe.sharding.lookup import check_batch_size, sharded_id_weights_gradient, sharded_lookup
 from jaxtbe.spec import Spec
 from jaxtbe.store import store
@@ -94,6 +95,8 @@ def _lookup(spec, tables, ids, offsets, id_weights, update_mask, taps):
     del update_mask, taps
     if spec.sharding is not None:
         return sharded_lookup(spec, tables, ids, offsets, id_weights)
+    token = whole_token(tables.values())
+    ids = ids if token is None else ids + token
     acts: dict[str, jax.Array] = {}
     faults = jnp.zeros((len(spec.features), 2), jnp.int32)
     batch = (offsets.shape[0] - 1) // len(spec.features)

@@ -187,7 +187,7 @@ class EmbeddingBags:
         tables = {t.name: params.table(t, api) for t in self.tables}
         if self.spec.sharding is None:
             for name, table in tables.items():
-                refuse_split_table(api, name, table)
+                refuse_split_table(name, table)
         if params.recording is not None:
             return params.recording.lookup(self.spec, tables, bags)
         return lookup(self.spec, tables, bags, make_taps(self.spec, bags.batch_size))[0]

@@ -1,5 +1,8 @@
 """What the sharding tests run on virtual devices, in a process of its own: `python sharding_program.py <devices> <mode>`."""
 
+import functools
+import math
+import re
 import sys
 
 import jax
@@ -76,11 +79,15 @@ def width(emb):
     return sum(emb.spec.width(f) for f in emb.features)
 
 
-def optimizer():
-    tables = jaxtbe.optim.per_table(
+def optimizer_of_tables():
+    return jaxtbe.optim.per_table(
         {"item": jaxtbe.optim.adam(0.01), "genre": jaxtbe.optim.lazy(optax.rmsprop(0.01))},
         default=jaxtbe.optim.rowwise_adagrad(0.1),
     )
+
+
+def optimizer():
+    tables = optimizer_of_tables()
     return optax.partition({"emb": tables, "w": optax.adam(1e-2)}, {"emb": "emb", "w": "w"})
 
 
@@ -113,20 +120,138 @@ def compare(a, b, exact):
             np.testing.assert_allclose(x.astype(np.float32), y.astype(np.float32), rtol=2e-3, atol=1e-5, err_msg=name)
 
 
-def main():
-    one = make()
-    many = one.shard(MESH, {"genre": "replicated"})
+def train_alike(one, many):
+    """Training over devices is training on one: hashed tables and rows bit for bit, floats up to the order of sums."""
     for longest, spread in ((1, False), (4, True)):
         batches = [batch(one, seed, longest) for seed in range(6)]
         alone, together = train(one, batches), train(many, batches, spread)
-        compare(alone[2], together[2], exact=True)  # the hashed tables
+        compare(alone[2], together[2], exact=True)
         for a, b in zip(alone[3], together[3], strict=True):
-            compare(a[2], b[2], exact=True)  # the rows of all ids
+            length = a[2].shape[0]
+            compare(a[2], np.asarray(b[2])[:length], exact=True)  # the rows of all ids, then padding
+            compare(a[:2], b[:2], exact=False)
         compare(alone[:2], together[:2], exact=False)
-        compare(alone[3], together[3], exact=False)
-        assert "data" in str(together[0]["emb"].tables["item"].sharding.spec)
-        print("max difference", longest, max(
-            float(np.max(np.abs(np.asarray(x, np.float32) - np.asarray(y, np.float32)))) for x, y in zip(jax.tree.leaves(alone[0]), jax.tree.leaves(together[0]))))
+        assert together[0]["emb"].tables["item"].sharding.spec[0] == "data"
+
+
+def remapped(emb, bags):
+    return jax.tree.map(np.asarray, jax.jit(emb.remap)(emb.init_zch(), bags)[1])
+
+
+def exact_parts(one, many):
+    """Bit for bit: initial tables, lookups of single ids, and all updates and stores, given the gradients."""
+    raw = batch(one, 1, longest=4)
+    bags = remapped(one, raw)
+    params, sharded = one.init(jax.random.key(1)), many.init(jax.random.key(1))
+    compare(params, sharded, exact=True)
+    rng = np.random.default_rng(0)
+    d_acts = {f.name: rng.normal(size=one.spec.acts_shape(f, BATCH)).astype(np.float32) for f in one.features}
+    tx = optimizer_of_tables()
+
+    @functools.partial(jax.jit, static_argnums=0)
+    def update(emb, params, state, bags):
+        updates, state = tx.update(emb.gradient(bags, d_acts), state, params)
+        return optax.apply_updates(params, updates), state
+
+    compare(update(one, params, tx.init(params), bags), update(many, sharded, tx.init(sharded), bags), exact=True)
+    values = {"history": d_acts["history"], "recent": d_acts["recent"]}
+    state, sharded_state = tx.init(params), tx.init(sharded)
+    assign = jax.jit(lambda emb, p, s: emb.assign(p, bags, values, s, reset_state=True), static_argnums=0)
+    compare(assign(one, params, state), assign(many, sharded, sharded_state), exact=True)
+
+    single = remapped(one, batch(one, 2, longest=1))
+    look = jax.jit(lambda emb, p, bags: emb(p, bags), static_argnums=0)
+    compare(look(one, params, single), look(many, sharded, single), exact=True)
+
+
+def gradients_alike(one, many):
+    """Dense gradients of tables and gradients of id weights."""
+    bags = remapped(one, batch(one, 3, longest=4))
+    params, sharded = one.init(jax.random.key(1)), many.init(jax.random.key(1))
+
+    @functools.partial(jax.jit, static_argnums=0)
+    def gradient(emb, params, weights):
+        return jax.grad(lambda p, w: jnp.sum(jnp.sin(emb.concat(p, bags.replace(id_weights=w)))), argnums=(0, 1))(
+            params, weights
+        )
+
+    weights = jnp.asarray(bags.id_weights)
+    compare(gradient(one, params, weights), gradient(many, sharded, weights), exact=False)
+
+
+def step_stays_in_place(many):
+    """No table of full size in the program of a device, no copy of its block, and every table where it was."""
+    params = many.place({"emb": many.init(jax.random.key(0)), "w": jnp.full((width(many),), 0.1, jnp.float32)})
+    tx = optimizer()
+    args = [params, many.place(tx.init(params)), many.init_zch(), many.global_bags(batch(many, 0)), jnp.zeros(BATCH), 0]
+    step = jax.jit(make_step(many, tx), donate_argnums=(0, 1, 2))
+    text = step.lower(*args).compile().as_text()
+    for whole, block in (((64, 4), (64 // DEVICES, 4)), ((80, 3), (80 // DEVICES, 3)), ((64, 2), (64 // DEVICES, 2))):
+        assert "[{},{}]".format(*whole) not in text, whole
+        assert not re.search(r"\w+\[{},{}\]\S* copy\(".format(*block), text), block
+    before = [s.data.unsafe_buffer_pointer() for s in params["emb"].tables["item"].addressable_shards]
+    params = step(*args)[0]
+    assert before == [s.data.unsafe_buffer_pointer() for s in params["emb"].tables["item"].addressable_shards]
+
+
+def plain_lookups_refuse(one, many):
+    """A split table in an `EmbeddingBags` of one device: an error, not a gathered table."""
+    params, bags = many.init(jax.random.key(0)), remapped(one, batch(one, 0))
+    for call in (one, jax.jit(lambda p, b: one(p, b))):
+        try:
+            call(params, bags)
+        except (ValueError, jax.errors.JaxRuntimeError) as e:
+            assert "expected a table on one device, or whole on each, got one that is split" in str(e), e
+        else:
+            raise AssertionError("nothing was raised")
+    whole = jax.device_put(params, jax.sharding.NamedSharding(MESH, jax.sharding.PartitionSpec()))
+    compare(one(whole, bags), jax.jit(lambda p, b: one(p, b))(whole, bags), exact=True)
+
+
+def bytes_are_as_planned(many):
+    """What `step_bytes` says is what the compiled step moves."""
+    bags = many.global_bags(batch(many, 0), capacity=64)
+    params = many.place({"emb": many.init(jax.random.key(0)), "w": jnp.full((width(many),), 0.1, jnp.float32)})
+    tx = optax.partition({"emb": jaxtbe.optim.sgd(0.1), "w": optax.sgd(0.1)}, {"emb": "emb", "w": "w"})
+
+    def step(params, opt_state, zch_state, bags):
+        zch_state, bags, _ = many.remap(zch_state, bags)
+        loss, grads = jaxtbe.value_and_grad(lambda p: jnp.mean(many.concat(p["emb"], bags) @ p["w"]) ** 2)(params)
+        updates, opt_state = tx.update(grads, opt_state, params)
+        return optax.apply_updates(params, updates), opt_state, zch_state, loss
+
+    compiled = jax.jit(step).lower(params, tx.init(params), many.init_zch(), bags).compile()
+    found = collective_bytes(compiled.as_text())
+    plan = jaxtbe.sharding.step_bytes(many, bags.batch_size, bags.capacity // DEVICES, DEVICES, id_weights=True)
+    print(DEVICES, "devices:", found, plan)
+    assert found["all-gather"] == plan.ids + plan.gradients
+    assert found["reduce-scatter"] == plan.activations
+    small = 4 * width(many) + 256
+    assert plan.rows <= found["all-reduce"] <= plan.rows + small
+
+
+def collective_bytes(text):
+    """Bytes of the whole arrays that the collectives of a compiled program gather, scatter or reduce."""
+    sizes = {"f32": 4, "s32": 4, "u32": 4, "pred": 1, "s8": 1, "bf16": 2}
+    found = dict.fromkeys(("all-gather", "reduce-scatter", "all-reduce"), 0)
+    for line in text.splitlines():
+        match = re.match(r"\s*(?:ROOT )?%?\S+ = (.*?) (all-gather|reduce-scatter|all-reduce)(-start)?\(", line)
+        if match:
+            shapes = re.findall(r"(\w+)\[([\d,]*)\]", match.group(1))
+            count = sum(sizes[kind] * math.prod(int(d) for d in dims.split(",") if d) for kind, dims in shapes)
+            found[match.group(2)] += count * (DEVICES if match.group(2) == "reduce-scatter" else 1)
+    return found
+
+
+def main():
+    one = make()
+    many = one.shard(MESH, {"genre": "replicated"})
+    train_alike(one, many)
+    exact_parts(one, many)
+    gradients_alike(one, many)
+    step_stays_in_place(many)
+    bytes_are_as_planned(many)
+    plain_lookups_refuse(one, many)
 
 
 if __name__ == "__main__":
