@@ -195,7 +195,7 @@ class EmbeddingBags:
     def _whole(self, bags: Bags) -> Bags:
         """The batch, checked, and whole on every device."""
         check_batch(self.spec, bags)
-        return gather_bags(self.spec, jax.tree.map(jnp.asarray, bags)) if bags.shards > 1 else bags
+        return gather_bags(self.spec, jax.tree.map(jnp.asarray, bags))[0] if bags.shards > 1 else bags
 
     def concat(self, params: EmbeddingParams, bags: Bags) -> jax.Array:
         """f32[B, columns]: the outputs of all features side by side, in their order. XLA makes no copy for it."""

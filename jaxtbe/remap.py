@@ -26,7 +26,7 @@ def remap(
     """See `EmbeddingBags.remap`."""
     api = "jaxtbe.EmbeddingBags.remap"
     _check(api, spec, state, bags)
-    bags = gather_bags(spec, jax.tree.map(jnp.asarray, bags))
+    bags, scores = gather_bags(spec, jax.tree.map(jnp.asarray, bags), scores)
     new_state, reports, rows = dict(state), {}, [_plain_rows(spec, bags)]
     for table in spec.tables:
         if table.zch is None:
@@ -52,7 +52,7 @@ def remap(
 def find(spec: Spec, state: Mapping[str, zch.ZchState], bags: Bags) -> Bags:
     """See `EmbeddingBags.find`."""
     _check("jaxtbe.EmbeddingBags.find", spec, state, bags)
-    bags = gather_bags(spec, jax.tree.map(jnp.asarray, bags))
+    bags, _ = gather_bags(spec, jax.tree.map(jnp.asarray, bags))
     rows = [_plain_rows(spec, bags)]
     for table in spec.tables:
         if table.zch is not None:

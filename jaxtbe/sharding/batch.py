@@ -29,7 +29,7 @@ def split_bags(bags: Bags, parts: int, capacity: int | None = None) -> Bags:
     capacity = bags.capacity if capacity is None else capacity
     bounds = np.asarray(bags.offsets)[np.arange(features * bags.batch_size).reshape(features, parts, batch)]
     ends = np.asarray(bags.offsets)[1:][np.arange(features * bags.batch_size).reshape(features, parts, batch)]
-    out = {name: [] for name in _LEAVES}
+    out: dict[str, list[np.ndarray]] = {name: [] for name in _LEAVES}
     for part in range(parts):
         spans = [slice(bounds[f, part, 0], ends[f, part, -1]) for f in range(features)]
         lengths = (ends - bounds)[:, part].reshape(-1)
@@ -58,21 +58,33 @@ def global_bags(sharding: Sharding, bags: Bags, capacity: int | None) -> Bags:
     return whole.replace(shards=sharding.devices, batch_size=bags.batch_size * parts)
 
 
-def gather_bags(spec, bags: Bags) -> Bags:
-    """The whole batch on every device, where its samples lie on several. An ordinary batch stays as it is."""
-    if bags.shards == 1:
-        return bags
-    sharding, parts = spec.sharding, bags.shards
-    leaves = [getattr(bags, name) for name in _LEAVES if getattr(bags, name) is not None]
-    names = [name for name in _LEAVES if getattr(bags, name) is not None]
+def gather_bags(spec, bags: Bags, scores: jax.Array | None = None) -> tuple[Bags, jax.Array | None]:
+    """The whole batch on every device, where its samples lie on several. An ordinary batch stays as it is.
 
-    def gather(*leaves):
-        whole = [jax.lax.all_gather(x, sharding.axis, axis=0, tiled=True) for x in leaves]
-        by_part = {n: x.reshape(parts, -1, *x.shape[1:]) for n, x in zip(names, whole, strict=True)}
+    `scores` has one number for each position, and moves with it.
+    """
+    if bags.shards == 1:
+        return bags, scores
+    sharding = spec.sharding
+    if sharding is None or bags.shards != sharding.devices:
+        raise value_error(
+            "jaxtbe.EmbeddingBags",
+            "batch",
+            "an ordinary one" if sharding is None else f"one in {sharding.devices} parts",
+            f"one in {bags.shards} parts",
+            "Build it with global_bags of the same EmbeddingBags",
+        )
+    leaves = {**{name: getattr(bags, name) for name in _LEAVES}, "scores": scores}
+    leaves = {name: x for name, x in leaves.items() if x is not None}
+
+    def gather(leaves):
+        whole = {n: jax.lax.all_gather(x, sharding.axis, axis=0, tiled=True) for n, x in leaves.items()}
+        by_part = {n: x.reshape(bags.shards, -1, *x.shape[1:]) for n, x in whole.items()}
         return _merge(len(spec.features), by_part)
 
-    merged = sharding.on_each_device(gather, (sharding.split,) * len(leaves), {n: P() for n in names}, *leaves)
-    return bags.replace(**merged, shards=1)
+    merged = sharding.on_each_device(gather, (sharding.split,), P(), leaves)
+    scores = merged.pop("scores", None)
+    return bags.replace(**merged, shards=1), scores
 
 
 def _merge(num_features: int, by_part: dict[str, jax.Array]) -> dict[str, jax.Array]:

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import PartitionSpec as P
 
+from jaxtbe.errors import value_error
 from jaxtbe.ops.update import UpdateLookup
 from jaxtbe.sharding.blocks import take_share
 from jaxtbe.sharding.placement import Sharding
@@ -73,6 +74,9 @@ def update_on_devices(
 def sharded_group_update(group, tables, states, configs, count):
     """New tables and states of a group, as its configuration's `update` makes them on one device."""
 
+    for name, config in zip(group.tables, configs, strict=True):
+        _check_rounding(group.sharding, name, config)
+
     def change(shares, arrays, tokens, count):
         tables, states = (list(x) for x in zip(*arrays, strict=True))
         own = dataclasses.replace(
@@ -86,6 +90,18 @@ def sharded_group_update(group, tables, states, configs, count):
     new = update_on_devices(group.sharding, change, group.tables, rows, group.lookups, arrays, group.tokens, count)
     new_tables, new_states = zip(*new, strict=True)
     return list(new_tables), list(new_states)
+
+
+def _check_rounding(sharding: Sharding, table: str, config: Any) -> None:
+    rounding = getattr(getattr(config, "options", None), "rounding", "nearest")
+    if rounding != "nearest" and sharding.is_split(table):
+        raise value_error(
+            "jaxtbe.optim",
+            f"table {table!r}",
+            "rounding 'nearest' of a table that is split over devices",
+            repr(rounding),
+            "Round to nearest, or place the table replicated",
+        )
 
 
 def sharded_square_norms(sharding: Sharding, square_norms: Callable, names, shapes, lookups) -> jax.Array:
