@@ -58,7 +58,7 @@ def refuse_tables(api: str, mapped: Any) -> None:
         )
 
 
-def not_mapped(api: str, call: Callable, *args: Any) -> Any:
+def not_mapped(api: str, call: Callable, *args: Any, obj: str = "operands under jax.vmap") -> Any:
     """`call(*args)`, which refuses `jax.vmap`: it changes arrays in place, and one array has one next value."""
     wrapped = custom_vmap(call)
 
@@ -66,7 +66,7 @@ def not_mapped(api: str, call: Callable, *args: Any) -> Any:
     def rule(axis_size, mapped, *mapped_args):
         raise value_error(
             api,
-            "operands under jax.vmap",
+            obj,
             "a call outside jax.vmap",
             f"one mapped over {axis_size}",
             "Put the batches into one, or run the steps one after another with jax.lax.scan",

@@ -1,12 +1,12 @@
 """Batches whose samples lie on several devices: split on the host, gathered within the step."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.sharding import PartitionSpec as P
 
 from jaxtbe.bags import Bags
 from jaxtbe.errors import value_error
+from jaxtbe.merge_parts import merge_parts
 from jaxtbe.sharding.placement import Sharding
 
 API = "jaxtbe.EmbeddingBags.global_bags"
@@ -80,31 +80,9 @@ def gather_bags(spec, bags: Bags, scores: jax.Array | None = None) -> tuple[Bags
     def gather(leaves):
         whole = {n: jax.lax.all_gather(x, sharding.axis, axis=0, tiled=True) for n, x in leaves.items()}
         by_part = {n: x.reshape(bags.shards, -1, *x.shape[1:]) for n, x in whole.items()}
-        return _merge(len(spec.features), by_part)
+        return merge_parts(len(spec.features), by_part)
 
     merged = sharding.on_each_device(gather, (sharding.split,), P(), leaves)
     scores = merged.pop("scores", None)
     return bags.replace(**merged, shards=1), scores
 
-
-def _merge(num_features: int, by_part: dict[str, jax.Array]) -> dict[str, jax.Array]:
-    """Batches [parts, ...] as one, feature-major: the same arrays as if one host had built it, padding at the end."""
-    offsets = by_part.pop("offsets")
-    parts, capacity = by_part["ids"].shape[:2]
-
-    def feature_major(x):
-        return x.reshape(parts, num_features, -1).transpose(1, 0, 2).reshape(-1)
-
-    ends = jnp.cumsum(feature_major(offsets[:, 1:] - offsets[:, :-1]), dtype=jnp.int32)
-    merged = jnp.concatenate([jnp.zeros((1,), jnp.int32), ends])
-    starts = feature_major(offsets[:, :-1] + capacity * jnp.arange(parts, dtype=jnp.int32)[:, None])
-    place = jnp.arange(parts * capacity, dtype=jnp.int32)
-    bag = jnp.searchsorted(merged, place, side="right").astype(jnp.int32) - 1
-    padding, bag = bag >= starts.shape[0], jnp.minimum(bag, starts.shape[0] - 1)
-    source = jnp.clip(starts[bag] + place - merged[bag], 0, parts * capacity - 1)
-    out = {"offsets": merged}
-    for name, x in by_part.items():
-        taken = x.reshape(-1, *x.shape[2:])[source]
-        fill = jnp.asarray(-1 if name == "ids" else 0).astype(x.dtype)
-        out[name] = jnp.where(padding.reshape((-1,) + (1,) * (taken.ndim - 1)), fill, taken)
-    return out
