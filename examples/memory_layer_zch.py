@@ -47,12 +47,12 @@ def number_aircraft(flights: base.Flights) -> base.Flights:
 
 
 def make_memory(flights: base.Flights, share: float) -> jaxtbe.EmbeddingBags:
-    """The memory of `memory_layer.py`, but its aircraft are raw ids that share fewer rows: `share` of their number.
+    """The memory of `memory_layer.py`, but its aircraft are raw ids, with `share` times as many rows as aircraft.
 
     Airports and carriers at them are few and keep their row numbers, within the same batches.
     """
     exact = base.make_memory(number_aircraft(flights))
-    rows = round(share * len(np.unique(flights.ids["aircraft"])))
+    rows = max(1, round(share * len(np.unique(flights.ids["aircraft"]))))
     tables = [
         dataclasses.replace(table, rows=rows, zch=jaxtbe.Zch(policy="lru")) if table.name == "aircraft" else table
         for table in exact.tables
@@ -153,15 +153,15 @@ class Report(NamedTuple):
 def print_scalars(scalars: dict[str, dict[str, int | float]]) -> None:
     """A line for each scalar, a column for each ZCH."""
     print(f"\n{'metrics of the last epoch':<32}" + "".join(f"{name:>16}" for name in scalars))
-    for key in next(iter(scalars.values())):
-        values = [of_zch[key] for of_zch in scalars.values()]
+    for key in dict.fromkeys(key for of_zch in scalars.values() for key in of_zch):
+        values = [of_zch.get(key, 0) for of_zch in scalars.values()]  # ratios are left out where they mean nothing
         print(f"{key:<32}" + "".join(f"{v:>16,.4g}" if isinstance(v, float) else f"{v:>16,}" for v in values))
 
 
 def main(argv: list[str] | None = None) -> Report:
     parser = argparse.ArgumentParser(description="Event-driven memory keyed by 64-bit hashes.")
     parser.add_argument("--epochs", type=int, default=4)
-    parser.add_argument("--rows", type=int, nargs="+", help="in percent of the aircraft (75 40 10; with --quick 40)")
+    parser.add_argument("--rows", type=int, nargs="+", help="percent of the aircraft (75 40 10 0; with --quick 40)")
     parser.add_argument("--quick", action="store_true", help="one epoch of August and September, October held out")
     args = parser.parse_args(argv)
     epochs = 1 if args.quick else args.epochs
@@ -172,9 +172,9 @@ def main(argv: list[str] | None = None) -> Report:
     print(f"{exact}; {len(np.unique(exact.flights.ids['aircraft']))} aircraft")
     auc, metrics = {}, {}
     auc["exact table"] = base.by_month(exact, base.train(exact, epochs, True, "exact table")[-1])
-    for percent in args.rows or ([40] if args.quick else [75, 40, 10]):
+    for percent in args.rows or ([40] if args.quick else [75, 40, 10, 0]):
         stream = base.Stream(flights, **months, make_memory=functools.partial(make_memory, share=percent / 100))
-        name = f"{percent}% of rows"
+        name = f"{percent}% of rows" if percent else "one row"  # as good as no memory of aircraft
         predictions, metrics[name] = train(stream, epochs, name)
         auc[name] = base.by_month(stream, predictions)
     auc["without memory"] = base.by_month(exact, base.train(exact, epochs, False, "without memory")[-1])
