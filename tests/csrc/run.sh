@@ -7,7 +7,7 @@ rounds=${1:-120}
 build=$(mktemp -d)
 trap 'rm -rf "$build"' EXIT
 sources=(tests/csrc/zch_stress.cc tests/csrc/baseline_kernels.cc csrc/cpu/zch_find.cc csrc/cpu/zch_insert.cc
-         csrc/cpu/radix_sort.cc csrc/cpu/simd/zch_locate_kernel.cc)
+         csrc/cpu/zch_matching.cc csrc/cpu/radix_sort.cc csrc/cpu/simd/zch_locate_kernel.cc)
 for sanitizer in thread address,undefined; do
   echo "-fsanitize=$sanitizer"
   # -O1 keeps what GCC would remove as unused; baseline is the only instruction set that sanitizers fully see.
