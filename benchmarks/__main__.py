@@ -39,7 +39,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--implementation", action="append", choices=list(PEERS), default=[])
     parser.add_argument("--all", action="store_true", help="every operation on every workload")
     parser.add_argument("--quick", action="store_true", help="tiny sizes, correctness only, nothing is timed")
-    parser.add_argument("--rounds", type=int, default=9, help="turns of each implementation (default 9)")
+    parser.add_argument("--rounds", type=int, default=9, help="undisturbed turns of each (default 9)")
     parser.add_argument("--patience", type=float, default=0.0, help="seconds to wait for a quiet machine in each round")
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("out/bench"))
     parser.add_argument("--markdown", action="store_true", help="print the table of targets from the results in --out")

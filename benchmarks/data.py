@@ -59,8 +59,5 @@ def _uniform(rng: np.random.Generator, rows: int, shape) -> np.ndarray:
 
 
 def _zipf(rng: np.random.Generator, rows: int, shape) -> np.ndarray:
-    """A bounded power law by inverting its (continuous) distribution; ranks are then scattered over the rows."""
-    power = 1.0 - _EXPONENT
-    ranks = (1.0 + rng.random(shape) * ((rows + 1.0) ** power - 1.0)) ** (1.0 / power)
-    ranks = np.minimum(ranks.astype(np.int64) - 1, rows - 1)
-    return ranks * 2_654_435_761 % rows
+    """Zipf's law without a bound, taken modulo the rows; the hot rows are then scattered over the table."""
+    return (rng.zipf(_EXPONENT, shape) - 1) % rows * 2_654_435_761 % rows

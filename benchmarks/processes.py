@@ -36,16 +36,20 @@ class Process(contextlib.AbstractContextManager):
             "JAX_PLATFORMS": "cpu",
             "NPROC": str(threads),  # the size of XLA's pool
             "OMP_NUM_THREADS": str(threads),
+            "PYTHONWARNINGS": "ignore",
         }
         self._process = subprocess.Popen(
             [str(interpreter(name)), "-m", "benchmarks.worker", name],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE if "BENCHMARKS_QUIET" in os.environ else None,
             text=True,
             cwd=ROOT,
             env=env,
         )
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     def prepare(self, case: Case) -> dict:
         """Builds and checks; returns the error and the versions."""

@@ -1,13 +1,11 @@
 """`Session`: runs comparisons one after another, keeping worker processes where it can."""
 
 import contextlib
-import functools
 
 from benchmarks.cases import Case
 from benchmarks.machine import describe
 from benchmarks.plan import OURS
 from benchmarks.processes import Process
-from benchmarks.quiet import wait_until_quiet
 from benchmarks.report import record
 from benchmarks.timing import compare
 
@@ -16,13 +14,12 @@ class Session(contextlib.AbstractContextManager):
     """Prepared workers, reused while the next comparison needs the same ones.
 
     Args:
-      rounds: turns of each implementation in a comparison.
+      rounds: undisturbed turns of each implementation in a comparison.
       patience: seconds to wait before each round until others leave the machine alone.
     """
 
     def __init__(self, rounds: int, patience: float):
-        self.rounds = rounds
-        self.quiet = functools.partial(wait_until_quiet, patience)
+        self.rounds, self.patience = rounds, patience
         self._processes: dict[str, Process] = {}
         self._prepared: dict[str, tuple[Case, dict]] = {}
 
@@ -31,7 +28,7 @@ class Session(contextlib.AbstractContextManager):
         for name in [n for n in self._processes if n not in (OURS, peer)]:
             self._end(name)  # its tables would take memory
         prepared = {name: self.prepare(case, name) for name in (OURS, peer)}
-        compared = compare(self._processes[OURS], self._processes[peer], self.rounds, self.quiet)
+        compared = compare(self._processes[OURS], self._processes[peer], self.rounds, self.patience)
         about = {
             "errors": {name: p["error"] for name, p in prepared.items()},
             "versions": {k: v for p in prepared.values() for k, v in p["versions"].items()},
