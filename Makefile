@@ -6,7 +6,7 @@ PIP := $(VENV)/bin/pip --disable-pip-version-check
 RUN := $(VENV)/bin/python
 SOURCES := $(shell find csrc xla_ffi cmake jaxtbe -name '*.cc' -o -name '*.h' -o -name '*.cu' -o -name '*.cmake') CMakeLists.txt pyproject.toml
 
-.PHONY: help demo demo-memory test test-fast lint types bench wheel clean
+.PHONY: help demo demo-memory test test-fast sanitize lint types bench wheel clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -26,6 +26,10 @@ test: $(VENV)/built $(VENV)/examples
 ## make test-fast    the tests that take seconds
 test-fast: $(VENV)/built
 	$(RUN) -m pytest -n 2 --dist loadfile -m "not slow"
+
+## make sanitize     the C++ stress test under ThreadSanitizer, AddressSanitizer and UBSan
+sanitize:
+	tests/csrc/run.sh
 
 ## make lint types   ruff, clang-format and mypy
 lint: $(VENV)/lint

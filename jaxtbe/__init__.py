@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from jaxtbe import migrate as migrate
 from jaxtbe import ops as ops
+from jaxtbe import zch as zch
 from jaxtbe.bags import Bags as Bags
 from jaxtbe.checks import check as check
 from jaxtbe.embedding_grad import EmbeddingGrad as EmbeddingGrad
@@ -18,6 +19,7 @@ from jaxtbe.params import EmbeddingParams as EmbeddingParams
 from jaxtbe.params import Overwrite as Overwrite
 from jaxtbe.tables import Table as Table
 from jaxtbe.writeback import writeback_loss as writeback_loss
+from jaxtbe.zch.config import Zch as Zch
 
 if TYPE_CHECKING:
     from jaxtbe import optim as optim

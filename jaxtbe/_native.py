@@ -36,7 +36,24 @@ def check_runtime(built: tuple[int, int], running: tuple[int, int]) -> None:
         )
 
 
+INTERFACE_VERSION = 2
+"""The twin of kInterfaceVersion in xla_ffi/module.cc: it changes with the operands or attributes of a target."""
+
+
+def check_interface(built: int) -> None:
+    """Refuses an extension of another build: its handlers would fail at run time, and donated tables would be lost."""
+    if built != INTERFACE_VERSION:
+        raise import_error(
+            "jaxtbe",
+            "native library jaxtbe._cpu",
+            f"interface version {INTERFACE_VERSION}, that of the Python package",
+            str(built),
+            "Build and install jaxtbe again with 'pip install .'",
+        )
+
+
 def _register() -> dict[str, tuple[str, ...]]:
+    check_interface(_cpu.interface_version() if hasattr(_cpu, "interface_version") else 0)
     check_runtime(_cpu.ffi_api_version(), runtime_ffi_api_version())
     registered: dict[str, tuple[str, ...]] = {}
     for name, capsule in _cpu.registrations().items():
@@ -65,3 +82,8 @@ def update_scratch_bytes(capacity: int, max_dim: int) -> int:
 def row_gradients_scratch_bytes(capacity: int, max_dim: int) -> int:
     """Bytes of scratch memory of one `row_gradients` or `square_norms` over `capacity` ids."""
     return _cpu.row_gradients_scratch_bytes(capacity, max_dim)
+
+
+def zch_insert_scratch_bytes(num_ids: int) -> int:
+    """Bytes of scratch memory of one insert of at most `num_ids` raw ids."""
+    return _cpu.zch_insert_scratch_bytes(num_ids)

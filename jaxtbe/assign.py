@@ -13,6 +13,7 @@ from jaxtbe.errors import value_error
 from jaxtbe.features import Feature
 from jaxtbe.lookup import check_batch
 from jaxtbe.params import EmbeddingParams
+from jaxtbe.reset import fill_rows
 from jaxtbe.spec import Spec
 from jaxtbe.update_plan import plan_update, written_by_dtype
 
@@ -71,57 +72,26 @@ def _store(spec, bags, values, tables: Mapping[str, jax.Array], tokens=()) -> di
 
 def _reset(spec: Spec, params: EmbeddingParams, bags: Bags, values, opt_state):
     """The optimizer state, with zeros in the rows that `values` assign."""
-    from jaxtbe.optim.base import TableOptimizerState
+    from jaxtbe.optim.table_states import map_table_states
 
-    def is_state(x):
-        return isinstance(x, TableOptimizerState)
-
-    if not any(is_state(x) for x in jax.tree.leaves(opt_state, is_leaf=is_state)):
-        raise value_error(
-            API,
-            "opt_state",
-            "an optimizer state with a jaxtbe.optim state in it",
-            type(opt_state).__name__,
-            "Pass opt_state",
-        )
-    reset = jax.tree.map(
-        lambda x: x._replace(tables=_reset_tables(spec, params, bags, values, x.tables)) if is_state(x) else x,
-        opt_state,
-        is_leaf=is_state,
-    )
-    return reset
-
-
-def _reset_tables(spec, params, bags, values, states):
-    """The `tables` of a TableOptimizerState, which mirrors a params tree: {table: {state: array}} at the places of params."""
     assigned = {f.table for f in spec.writing_features if f.name in values}
 
-    def is_tables(x):
-        return isinstance(x, dict) and set(x) == set(params.tables)
+    def reset(name, state):
+        return _zero_rows(spec, bags, values, name, state) if name in assigned else state
 
-    def reset(tables):
-        if not is_tables(tables):
-            return tables
-        return {
-            name: {k: _zero_rows(spec, bags, values, name, a) for k, a in of_table.items()}
-            if name in assigned
-            else of_table
-            for name, of_table in tables.items()
-        }
-
-    return jax.tree.map(reset, states, is_leaf=is_tables)
+    return map_table_states(API, opt_state, params.tables, reset)
 
 
-def _zero_rows(spec: Spec, bags: Bags, values, name: str, array: jax.Array) -> jax.Array:
-    """Zeros into the rows of one state array, [rows, dim] or [rows]."""
-    matrix = array.reshape(array.shape[0], -1)
-    dim = matrix.shape[1]
-    zeros = {}
-    for feature in spec.writing_features:
-        if feature.table == name and feature.name in values:
-            shape = spec.acts_shape(feature, bags.batch_size)
-            zeros[feature.name] = jnp.zeros((*shape[:-1], dim), jnp.float32)
-    # The same table with the state's width.
-    resized = tuple(dataclasses.replace(t, dim=dim, dtype=matrix.dtype) if t.name == name else t for t in spec.tables)
-    state_spec = dataclasses.replace(spec, tables=resized)
-    return _store(state_spec, bags, zeros, {name: matrix})[name].reshape(array.shape)
+def _zero_rows(spec: Spec, bags: Bags, values, name: str, state):
+    """Zeros into the assigned rows of every state array of one table."""
+    table = spec.tables_by_name[name]
+    share = plan_update(spec, bags, values, [name], as_values=True)
+    rows, _, starts = ops.row_gradients(
+        [share] if share else [],
+        shapes=((table.rows, table.dim),),
+        duplicates=("first",),
+        implementation=spec.implementation,
+    )
+    return jax.tree.map(
+        lambda a: fill_rows(a, rows, starts, 0.0, spec.implementation) if a.shape[:1] == (table.rows,) else a, state
+    )

@@ -191,7 +191,7 @@ def dense_gradient(spec: Spec, bags: Bags, d_acts: dict[str, jax.Array]) -> dict
         tables = ops.assign(
             [gradients[n] for n in names],
             [share] if share else [],
-            duplicates=tuple(spec.tables_by_name[n].duplicates for n in names),
+            duplicates=("sum",) * len(names),  # the mathematical gradient, whatever Table.duplicates says of updates
             implementation=spec.implementation,
         )
         gradients.update(zip(names, tables, strict=True))

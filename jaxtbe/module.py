@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jaxtbe import remap as remapping
 from jaxtbe.assign import assign, check_values
 from jaxtbe.bags import Bags
 from jaxtbe.build_bags import build_bags
@@ -17,8 +18,13 @@ from jaxtbe.features import Feature
 from jaxtbe.lookup import check_batch, lookup, make_taps
 from jaxtbe.names import stable_id
 from jaxtbe.params import EmbeddingParams
+from jaxtbe.reset import reset_rows
 from jaxtbe.spec import Spec
 from jaxtbe.tables import Table
+from jaxtbe.zch import ZchReport, ZchState
+
+# One jitted function for all, so that a table is compiled once.
+_init_table = jax.jit(Table.init, static_argnums=0)
 
 
 @dataclasses.dataclass(frozen=True, init=False)
@@ -57,8 +63,9 @@ class EmbeddingBags:
 
     def init(self, key: jax.Array) -> EmbeddingParams:
         """Initial tables. Each depends on the key and the table's name alone, not on what other tables there are."""
-        make = {t.name: jax.jit(t.init)(jax.random.fold_in(key, stable_id(t.name))) for t in self.tables}
-        return EmbeddingParams(make)
+        return EmbeddingParams(
+            {t.name: _init_table(t, jax.random.fold_in(key, stable_id(t.name))) for t in self.tables}
+        )
 
     def bags(
         self,
@@ -162,3 +169,51 @@ class EmbeddingBags:
           The new params; with `reset_state`, `(params, opt_state)`.
         """
         return assign(self.spec, params, bags, values, opt_state, reset_state, after)
+
+    def init_zch(self) -> dict[str, ZchState]:
+        """Empty ZCH states of the tables that have one: a pytree of integer arrays, to be donated like the parameters."""
+        return remapping.init_zch(self.spec)
+
+    def remap(
+        self, zch_state: Mapping[str, ZchState], bags: Bags, now: Any = 0, ttl: Any = None, scores: Any = None
+    ) -> tuple[dict[str, ZchState], Bags, dict[str, ZchReport]]:
+        """Turns raw 64-bit ids into rows, inserting those that are new and evicting what has expired.
+
+        First in a training step: `remap`, `reset_rows`, then the lookup and the update. Each feature acts by its own access:
+        `read_only` ones and ids that `update_mask` excludes only look, on the state after the batch. Ids of tables without a
+        ZCH are row numbers. In place where the state is donated; deterministic for any number of threads.
+
+        Args:
+          zch_state: table name to state.
+          bags: a batch with raw ids.
+          now: i32[], the time in any unit; it must not fall. Never the wall clock.
+          ttl: i32[] in the unit of `now`, or None: that of each table's `Zch`.
+          scores: i32[N], eviction scores for each position in place of `now + ttl`, or None.
+
+        Returns:
+          The new state; the batch with i32[N] rows in place of ids; and a `jaxtbe.zch.ZchReport` for each table.
+        """
+        return remapping.remap(self.spec, zch_state, bags, now, ttl, scores)
+
+    def find(self, zch_state: Mapping[str, ZchState], bags: Bags) -> Bags:
+        """Turns raw 64-bit ids into rows and changes nothing: for serving. Unknown ids read as `Zch.on_full` says."""
+        return remapping.find(self.spec, zch_state, bags)
+
+    def reset_rows(
+        self, params: EmbeddingParams, opt_state: Any, reports: Mapping[str, ZchReport], seed: Any = 0
+    ) -> tuple[EmbeddingParams, Any]:
+        """Gives the rows of evicted ids a fresh initial value, and their optimizer state zeros, before they are looked up.
+
+        A value is a pure function of (seed, table, id), so it does not depend on what the row held or where it lies. In place
+        where the arguments are donated.
+
+        Args:
+          params: the tables.
+          opt_state: an optimizer state that holds that of the tables, or None.
+          reports: what `remap` returned.
+          seed: u32[].
+
+        Returns:
+          The new params and optimizer state.
+        """
+        return reset_rows(self.spec, params, opt_state, reports, seed)

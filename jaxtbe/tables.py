@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxtbe.errors import type_error, value_error
+from jaxtbe.zch.config import Zch
 
 DTYPES = (jnp.dtype(jnp.float32), jnp.dtype(jnp.bfloat16), jnp.dtype(jnp.float16))
 DUPLICATES = ("sum", "first", "last")
@@ -64,7 +65,7 @@ class Table:
     dtype: Any = jnp.float32
     initializer: Initializer | None = None
     duplicates: str = "sum"
-    zch: Any = None
+    zch: Zch | None = None
 
     def __post_init__(self):
         api, obj = "jaxtbe.Table", f"table {self.name!r}"
@@ -92,6 +93,20 @@ class Table:
             raise value_error(
                 api, obj, "duplicates 'sum', 'first' or 'last'", repr(self.duplicates), "Choose one of the three"
             )
+        self._check_zch()
+
+    def _check_zch(self) -> None:
+        if self.zch is None:
+            return
+        if not isinstance(self.zch, Zch):
+            raise type_error(
+                "jaxtbe.Table",
+                f"table {self.name!r}",
+                "zch as a jaxtbe.Zch",
+                repr(self.zch),
+                "Pass zch=jaxtbe.Zch(...)",
+            )
+        self.zch.check(self.name, self.rows)
 
     def init(self, key: jax.Array) -> jax.Array:
         """The table's initial value, dtype[rows, dim]."""

@@ -14,11 +14,13 @@ def writeback_loss(acts, target):
 
     With `jaxtbe.optim.sgd(1.0)`, a `write_only` feature stores the target bit for bit, whatever the rows held; a `read_write`
     feature moves rows by `row -= lr * (row - target)`. Use `Table(duplicates="first")` (or `"last"`) where a row may occur
-    more than once in a batch.
+    more than once in a batch; with the default, their sum is stored. What `read_only` features read is not stored.
+
+    The value is a distance and no measure of a model: return the model's own loss beside it, with `has_aux`.
 
     Args:
       acts: activations, or a pytree of them such as `EmbeddingBags.__call__` returns.
-      target: what to store, of the same structure and shapes. Not differentiated.
+      target: what to store, of the same structure and shapes; in dicts, some of the features are enough. Not differentiated.
 
     Returns:
       f32[]. Differentiable in `acts`.
@@ -27,7 +29,12 @@ def writeback_loss(acts, target):
       ValueError: the shapes differ.
     """
     if isinstance(acts, Mapping) and isinstance(target, Mapping):
-        acts = {name: acts[name] for name in target if name in acts}
+        unknown = [name for name in target if name not in acts]
+        if unknown:
+            raise value_error(
+                "jaxtbe.writeback_loss", "target", f"features among {sorted(acts)}", str(unknown), "Correct the names"
+            )
+        acts = {name: acts[name] for name in target}
     structures: list[Any] = [jax.tree.structure(acts), jax.tree.structure(target)]
     acts_leaves, target_leaves = jax.tree.leaves(acts), jax.tree.leaves(target)
     shapes = [jnp.shape(x) for x in acts_leaves], [jnp.shape(x) for x in target_leaves]

@@ -323,12 +323,17 @@ ERRORS = {
     "assign state": (
         lambda: spec().assign(spec().init(jax.random.key(0)), batch(), {"item_id": jnp.ones((2, 4))}, reset_state=True),
         ValueError,
-        "opt_state: expected an optimizer state with a jaxtbe.optim state in it, got NoneType",
+        r"opt_state: expected an optimizer state with a jaxtbe.optim state of the tables \['item'\] in it, got NoneType",
     ),
     "writeback target": (
         lambda: jaxtbe.writeback_loss(jnp.ones((2, 4)), jnp.ones((2, 3))),
         ValueError,
         r"target: expected the structure and shapes of acts, \[\(2, 4\)\], got \[\(2, 3\)\]",
+    ),
+    "writeback feature": (
+        lambda: jaxtbe.writeback_loss({"a": jnp.ones(2)}, {"b": jnp.ones(2)}),
+        ValueError,
+        r"target: expected features among \['a'\], got \['b'\]. Correct the names",
     ),
     # checks
     "validate": (
@@ -368,6 +373,11 @@ ERRORS = {
         lambda: _native.check_runtime((0, 3), (0, 2)),
         ImportError,
         "installed jaxlib: expected XLA FFI 0.3 or a newer minor version.*got XLA FFI 0.2. Install a newer jaxlib",
+    ),
+    "older extension": (
+        lambda: _native.check_interface(0),
+        ImportError,
+        r"native library jaxtbe._cpu: expected interface version \d+, that of the Python package, got 0",
     ),
     "ops implementation": (
         lambda: jaxtbe.ops.lookup([], jnp.zeros(1), jnp.zeros(2), features=(), columns=1, implementation="x"),

@@ -61,6 +61,28 @@ def test_partition_equals_two_dense_updates():
     np.testing.assert_allclose(params["w"], expected["w"], rtol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("table_tx", "dense_tx"),
+    [
+        (lambda: jaxtbe.optim.sgd(0.1), lambda: optax.sgd(0.1)),
+        # The formulas agree where eps, which one has inside the root and one outside, does not count, and from accumulators of 0.
+        (lambda: jaxtbe.optim.adagrad(0.1, eps=1e-30), lambda: optax.adagrad(0.1, 0.0, eps=0.0)),
+    ],
+    ids=["sgd", "adagrad"],
+)
+def test_rules_equal_the_dense_optax_update_on_touched_rows(table_tx, dense_tx):
+    sparse, _ = train(partition(table_tx(), optax.sgd(0.0)))
+    dense, state = params_at(), dense_tx().init(params_at()["emb"])
+    for _ in range(3):
+        updates, state = dense_tx().update(jax.grad(loss_fn)(dense)["emb"], state)
+        dense["emb"] = optax.apply_updates(dense["emb"], updates)
+    touched = [1, 2, 3, 49]
+    got, want = sparse["emb"].tables["t"], dense["emb"].tables["t"]
+    np.testing.assert_allclose(got[np.array(touched)], want[np.array(touched)], rtol=1e-5, atol=1e-6)
+    others = np.setdiff1d(np.arange(ROWS), touched)
+    np.testing.assert_array_equal(got[others], params_at()["emb"].tables["t"][others])
+
+
 def test_chain_and_a_chain_within_partition():
     plain, _ = train(partition(jaxtbe.optim.adam(0.1)))
     chained, _ = train(optax.chain(partition(jaxtbe.optim.adam(0.1)), optax.identity()))
@@ -145,6 +167,15 @@ def test_tables_without_a_lookup_stay():
     updates, _ = tx.update(grads, tx.init(params), params)
     new = optax.apply_updates(params, updates)
     assert_same(new.tables["unused"], params.tables["unused"])
+
+
+def test_frozen_tables_stay():
+    params, state = train(partition(jaxtbe.optim.freeze()))
+    assert_same(params["emb"], params_at()["emb"])
+    assert not np.array_equal(params["w"], params_at()["w"])
+    jaxtbe.check(state)
+    mixed = jaxtbe.optim.per_table({"t": jaxtbe.optim.freeze()}, default=jaxtbe.optim.sgd(0.1))
+    assert_same(train(partition(mixed))[0]["emb"], params_at()["emb"])
 
 
 def test_two_specs_share_a_table():

@@ -3,11 +3,15 @@
 
 #include "csrc/cpu/row_gradients.h"
 #include "csrc/cpu/simd/kernels.h"
+#include "csrc/cpu/zch_insert.h"
 #include "xla_ffi/handlers.h"
 
 namespace py = pybind11;
 
 namespace {
+
+// The twin of INTERFACE_VERSION in jaxtbe/_native.py.
+constexpr int kInterfaceVersion = 2;
 
 py::capsule Capsule(XLA_FFI_Error* (*handler)(XLA_FFI_CallFrame*)) {
   return py::capsule(reinterpret_cast<void*>(handler), "xla._CUSTOM_CALL_TARGET");
@@ -22,6 +26,9 @@ py::dict Registrations() {
   targets["jaxtbe_row_gradients"] = Capsule(jaxtbe::RowGradientsHandler);
   targets["jaxtbe_gather_rows"] = Capsule(jaxtbe::GatherRowsHandler);
   targets["jaxtbe_store_rows"] = Capsule(jaxtbe::StoreRowsHandler);
+  targets["jaxtbe_reset_rows"] = Capsule(jaxtbe::ResetRowsHandler);
+  targets["jaxtbe_zch_find"] = Capsule(jaxtbe::ZchFindHandler);
+  targets["jaxtbe_zch_insert"] = Capsule(jaxtbe::ZchInsertHandler);
   return targets;
 }
 
@@ -32,7 +39,9 @@ PYBIND11_MODULE(_cpu, m) {
   m.def(
       "ffi_api_version", [] { return py::make_tuple(XLA_FFI_API_MAJOR, XLA_FFI_API_MINOR); },
       "The XLA FFI version this library was built with.");
+  m.def("interface_version", [] { return kInterfaceVersion; }, "Changes with the operands or attributes of a target.");
   m.def("simd_level", [] { return jaxtbe::BestKernels().simd_level; }, "The instruction set the kernels use.");
   m.def("update_scratch_bytes", &jaxtbe::UpdateScratchBytes, py::arg("capacity"), py::arg("max_dim"));
   m.def("row_gradients_scratch_bytes", &jaxtbe::RowGradientsScratchBytes, py::arg("capacity"), py::arg("max_dim"));
+  m.def("zch_insert_scratch_bytes", &jaxtbe::ZchInsertScratchBytes, py::arg("num_ids"));
 }

@@ -50,7 +50,7 @@ def store_rows(
     """Writes a block into rows of some tables, in place where they are donated. 16-bit tables round to nearest.
 
     Args:
-      tables: dtype[rows, dim] each, of one dtype and dim.
+      tables: dtype[rows, dim] each, of one dtype and dim; or dtype[rows], with values f32[N, 1].
       rows: i32[N], each row of a table at most once; entries out of range are skipped.
       starts: i32[tables+1], as in `gather_rows`.
       values: f32[N, dim].
@@ -71,5 +71,6 @@ def store_rows(
     for t, table in enumerate(tables):
         mine = (owner == t) & (rows >= 0)
         place = jnp.where(mine, rows, table.shape[0])
-        new.append(table.at[place].set(values.astype(table.dtype), mode="drop"))
+        block = values.reshape(-1, *table.shape[1:]).astype(table.dtype)
+        new.append(table.at[place].set(block, mode="drop"))
     return new

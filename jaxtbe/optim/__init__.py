@@ -7,6 +7,7 @@ from jaxtbe.optim.adam import adam as adam
 from jaxtbe.optim.base import TableOptimizer as TableOptimizer
 from jaxtbe.optim.base import TableOptimizerState as TableOptimizerState
 from jaxtbe.optim.base import table_optimizer as table_optimizer
+from jaxtbe.optim.freeze import freeze as freeze
 from jaxtbe.optim.gradient_tools import add_gradients as add_gradients
 from jaxtbe.optim.gradient_tools import all_finite as all_finite
 from jaxtbe.optim.gradient_tools import clip_by_global_norm as clip_by_global_norm

@@ -43,7 +43,7 @@ class Lazy:
     tx: Any
 
     def init(self, table: jax.Array) -> dict[str, Any]:
-        """The transformation's state for a table dtype[rows, dim], as {"inner": state}."""
+        """The transformation's state for a table dtype[rows, dim], and the initial value of each of its leaves."""
         inner = self.tx.init(table)
         for path, leaf in jax.tree_util.tree_leaves_with_path(inner):
             if jnp.shape(leaf) not in ((), table.shape):
@@ -55,7 +55,7 @@ class Lazy:
                     "Use a transformation whose state is per element, or an optimizer of jaxtbe.optim",
                 )
         _check_elementwise(self.tx)
-        return {"inner": inner}
+        return {"inner": inner, "initial": [jnp.ravel(leaf)[0] for leaf in jax.tree.leaves(inner)]}
 
     def group_key(self, table: str, shape: tuple[int, int], overwrites: bool) -> Any:
         """Tables of one dim and one transformation share a block."""
@@ -94,7 +94,8 @@ class Lazy:
         for arrays, leaf in zip(old, jax.tree.leaves(new_inner), strict=True):
             new.append(store(arrays, leaf.astype(jnp.float32)) if jnp.ndim(arrays[0]) else [leaf] * len(tables))
         by_table = [leaf for of_table in zip(*new, strict=True) for leaf in of_table] if new else []
-        return new_tables, [{"inner": x} for x in _unflatten(inner_states, by_table)]
+        new_inner_states = _unflatten(inner_states, by_table)
+        return new_tables, [{**s, "inner": x} for s, x in zip(states, new_inner_states, strict=True)]
 
 
 def _unflatten(like: Any, leaves: list) -> Any:

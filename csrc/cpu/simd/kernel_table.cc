@@ -3,6 +3,7 @@
 #include "csrc/cpu/simd/lookup_kernel.h"
 #include "csrc/cpu/simd/row_gradients_kernel.h"
 #include "csrc/cpu/simd/update_kernel.h"
+#include "csrc/cpu/simd/zch_locate_kernel.h"
 
 namespace jaxtbe {
 namespace JAXTBE_SIMD {
@@ -18,6 +19,7 @@ extern const Kernels kKernels = {
     {JAXTBE_FOR_EACH_RULE(JAXTBE_UPDATE)},
     &SquareNorms,
     &WriteGradients,
+    &LocateIds,
 };
 
 }  // namespace JAXTBE_SIMD

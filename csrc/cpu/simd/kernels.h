@@ -1,6 +1,7 @@
 // The kernels that are compiled once for each instruction set, and the choice among them.
 #pragma once
 
+#include "csrc/common/zch/probe.h"
 #include "csrc/cpu/lookup.h"
 #include "csrc/cpu/update.h"
 
@@ -21,7 +22,10 @@ struct Kernels {
   void (*update[kNumRules])(const UpdateRun&, Range range, float* buffer);
   void (*square_norms)(const TouchedRows&, Range range, float* buffer, double* norms);
   void (*write_gradients)(const TouchedRows&, Range range, float* buffer, int32_t* rows, float* gradients);
+  // `found[k]`: the slot of ids[k], or -1. At most kLocateGroup ids; -1 is none (and may be "found" in an empty slot).
+  void (*locate)(const SlotIdentities&, const ProbeLayout&, const uint64_t* ids, int64_t count, int32_t* found);
 };
+constexpr int64_t kLocateGroup = 128;
 constexpr int kUpdateBuffers = 2 + kMaxElementStates;  // gradient, row and states as float32
 
 const Kernels& BestKernels();

@@ -41,7 +41,7 @@ JAXTBE_HD const float* RowGradient(const SortedOccurrences& occurrences, Range r
 // Prefetch(row), called some rows ahead, and Visit(row, range of its sorted occurrences).
 template <class OpenTable>
 JAXTBE_HD void VisitTouchedRows(const TouchedRows& touched, Range range, OpenTable open) {
-  constexpr int64_t kAhead = 12;
+  constexpr int64_t kAhead = 8;
   const SortedOccurrences& occurrences = touched.occurrences;
   int64_t i = range.begin;
   if (i > 0) {  // a row belongs to the part that has its first occurrence

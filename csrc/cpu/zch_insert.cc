@@ -1,0 +1,346 @@
+#include "csrc/cpu/zch_insert.h"
+
+#include <climits>
+#include <vector>
+
+#include "csrc/common/zch/choice.h"
+#include "csrc/cpu/arena.h"
+#include "csrc/cpu/prefetched.h"
+#include "csrc/cpu/radix_sort.h"
+#include "csrc/cpu/zch_claims.h"
+#include "csrc/cpu/zch_find.h"
+#include "csrc/cpu/zch_misses.h"
+
+namespace jaxtbe {
+namespace {
+
+// What one task has seen. Sums of integers, so that they are the same in any order.
+struct Tally {
+  int64_t misses = 0;     // writing positions
+  int64_t unsettled = 0;  // hits whose score leaves the slot evictable
+  int64_t evicted_age = 0;
+  int32_t counters[kNumCounters] = {};
+
+  int32_t& operator[](Counter counter) { return counters[static_cast<int>(counter)]; }
+  void Add(const Tally& other) {
+    misses += other.misses;
+    unsettled += other.unsettled;
+    evicted_age += other.evicted_age;
+    for (int k = 0; k < kNumCounters; ++k) counters[k] += other.counters[k];
+  }
+};
+
+// A missing id, and a slot that it asks for or has won.
+struct Request {
+  uint32_t index;
+  int32_t slot;
+};
+
+struct NewClaimant {
+  uint32_t index;
+  Claimant claimant;
+};
+
+struct Scratch {
+  MissingId* missing;
+  uint64_t* claims;
+  uint64_t* evicted;
+  RadixSort sort;
+
+  Scratch(int64_t num_ids, Arena& arena)
+      : missing(arena.Take<MissingId>(MissingIds::Capacity(num_ids))),
+        claims(arena.Take<uint64_t>(SlotClaims::Capacity(num_ids))),
+        evicted(arena.Take<uint64_t>(num_ids)),
+        sort(num_ids, arena) {}
+};
+
+// The steps of one insert, in the order in which they run. Each is a pass that ends before the next begins.
+class Inserter {
+ public:
+  Inserter(const ZchInsertArgs& args, const Pool& pool, Arena arena)
+      : args_(args),
+        pool_(pool),
+        scratch_(args.batch.num_ids, arena),
+        tasks_(SplitPositions(args.batch, args.grain)),
+        score_(static_cast<int32_t>(std::clamp<int64_t>(int64_t{args.now} + args.ttl, INT_MIN, INT_MAX))) {}
+
+  void Run() {
+    FillGaps();
+    SettleHits();
+    if (total_.misses > 0) {
+      const MissingIds missing(scratch_.missing, MissingIds::Capacity(total_.misses));
+      // Every claimed slot has its own claimant, and every protected one a hit.
+      const SlotClaims claims(scratch_.claims, SlotClaims::Capacity(total_.misses + total_.unsettled), missing,
+                              args_.rules.priority);
+      Clear(missing, claims);
+      CollectMisses(missing, claims);
+      MakeClaims(missing, claims);
+      CommitClaims(missing, claims);
+      ReportMisses(missing);
+    }
+    ResolveReads();
+    ReportEvicted();
+    ReportCounters();
+  }
+
+ private:
+  // Runs task(i, tally) for i in [0, count), and adds up the tallies.
+  template <class F>
+  void ForEach(int64_t count, F task) {
+    std::vector<Tally> tallies(count);
+    ParallelFor(pool_, count, [&](int64_t i) { task(i, tallies[i]); });
+    for (const Tally& tally : tallies) total_.Add(tally);
+  }
+  template <class F>
+  void ForEachTask(F task) {
+    ForEach(static_cast<int64_t>(tasks_.size()), [&](int64_t i, Tally& tally) { task(tasks_[i], tally); });
+  }
+  // The same over parts of a scratch table.
+  template <class F>
+  void ForEachPart(int64_t entries, F task) {
+    const int64_t parts = NumParts(entries, args_.grain);
+    ForEach(parts, [&](int64_t i, Tally& tally) { task(Part(entries, parts, i), tally); });
+  }
+
+  bool Writes(const ZchTask& task, int64_t n) const {
+    return task.writes && (!args_.batch.update_mask || args_.batch.update_mask[n]);
+  }
+  int32_t Score(int64_t n) const { return args_.scores ? args_.scores[n] : score_; }
+  void Report(int64_t n, int32_t row, Outcome outcome) const {
+    args_.rows[n] = row;
+    args_.status[n] = static_cast<int8_t>(outcome);
+  }
+
+  void FillGaps() const {
+    ForEachGap(tasks_, args_.batch.num_ids, [&](Range gap) {
+      for (int64_t n = gap.begin; n < gap.end; ++n) Report(n, -1, Outcome::kNoId);
+    });
+  }
+
+  // Refreshes every id that is in its window. The others are left as failed, until ReportMisses knows better.
+  void SettleHits() {
+    const ZchSlots& slots = args_.slots;
+    ForEachTask([&](const ZchTask& task, Tally& tally) {
+      if (!task.writes) return;
+      const auto prefetch = [&](int32_t slot) {
+        PrefetchForWrite(slots.last_seen + slot);
+        if (slots.counts) PrefetchForWrite(slots.counts + slot);
+      };
+      LocateRange({slots.identities, slots.count}, args_.layout, args_.batch.ids, task.positions, prefetch,
+                  [&](int64_t n, int32_t slot, uint64_t id) {
+                    if (!Writes(task, n)) return;
+                    if (id == kNoId) return Report(n, -1, Outcome::kNoId);
+                    ++tally[Counter::kPositions];
+                    if (slot < 0) {
+                      ++tally.misses;
+                      return Report(n, -1, Outcome::kFailed);
+                    }
+                    ++tally[Counter::kHits];
+                    Report(n, slot, Outcome::kHit);
+                    AtomicMax(slots.last_seen + slot, Score(n));
+                    if (slots.counts) AtomicAdd(slots.counts + slot, 1);
+                    tally.unsettled += args_.rules.eviction != Eviction::kNone && Score(n) < args_.now;
+                  });
+    });
+  }
+
+  void Clear(const MissingIds& missing, const SlotClaims& claims) {
+    ForEachPart(missing.capacity(), [&](Range part, Tally&) { missing.Clear(part.begin, part.end); });
+    ForEachPart(claims.capacity(), [&](Range part, Tally&) { claims.Clear(part.begin, part.end); });
+  }
+
+  // Gathers the distinct missing ids; `rows` keeps each position's entry for ReportMisses. And protects the slots of
+  // hits, though only those that could be evicted at all: a slot seen at or after the threshold cannot.
+  void CollectMisses(const MissingIds& missing, const SlotClaims& claims) {
+    const bool protects = total_.unsettled > 0;
+    ForEachTask([&](const ZchTask& task, Tally&) {
+      auto add = WithPrefetch<int64_t>(
+          [&](int64_t n) { missing.PrefetchId(args_.batch.ids[n]); },
+          [&](int64_t n) {
+            args_.rows[n] = static_cast<int32_t>(missing.Add(args_.batch.ids[n], Score(n), static_cast<uint32_t>(n)));
+          });
+      for (int64_t n = task.positions.begin; n < task.positions.end; ++n) {
+        if (!Writes(task, n)) continue;
+        const Outcome outcome = static_cast<Outcome>(args_.status[n]);
+        if (outcome == Outcome::kFailed) {
+          add.Push(n);
+        } else if (protects && outcome == Outcome::kHit && args_.slots.last_seen[args_.rows[n]] < args_.now) {
+          claims.Protect(args_.rows[n]);
+        }
+      }
+      add.Flush();
+    });
+  }
+
+  // Deferred acceptance: every id asks for the slots of its window in its own order of preference, a slot keeps the
+  // claimant with precedence, and whoever is displaced asks for its next slot. Both preferences are strict and fixed
+  // before the batch, so there is one outcome, whoever asks first: that of claims made one by one in order of
+  // precedence.
+  void MakeClaims(const MissingIds& missing, const SlotClaims& claims) {
+    const SlotChooser chooser({args_.slots.identities, args_.slots.last_seen}, args_.layout, args_.rules.eviction,
+                              args_.now);
+    ForEachPart(missing.capacity(), [&](Range part, Tally& tally) {
+      // In a failing chain some id is left without a slot; which one may be known only when all claims are made.
+      auto settle = WithPrefetch<Request>(
+          [&](Request first) { claims.PrefetchClaim(first.slot); },
+          [&](Request first) { tally[Counter::kFailures] += !Settle(chooser, missing, claims, first); });
+      auto choose = WithPrefetch<NewClaimant>([&](const NewClaimant& item) { PrefetchHome(item.claimant.window); },
+                                              [&](const NewClaimant& item) {
+                                                Choice choice = kBeforeFirst;
+                                                if (chooser.Next(item.claimant, &choice)) {
+                                                  settle.Push({item.index, chooser.SlotOf(item.claimant, choice)});
+                                                } else {
+                                                  ++tally[Counter::kFailures];
+                                                }
+                                              });
+      for (int64_t i = part.begin; i < part.end; ++i) {
+        if (missing[i].id == kNoId) continue;
+        if (missing[i].count >= args_.rules.admit_after) {
+          const uint32_t index = static_cast<uint32_t>(i);
+          choose.Push({index, ClaimantOf(missing, index)});
+        } else {
+          ++tally[Counter::kUnadmitted];
+        }
+      }
+      choose.Flush();
+      settle.Flush();
+    });
+  }
+
+  // An id that is missing looks at several slots: likely at some of the next line, too.
+  void PrefetchHome(Window window) const {
+    const int32_t home = args_.layout.SlotAt(window, 0), next = home + 7;
+    Prefetch(args_.slots.identities + home);
+    Prefetch(args_.slots.identities + next);
+    if (args_.rules.eviction == Eviction::kNone) return;
+    Prefetch(args_.slots.last_seen + home);
+    Prefetch(args_.slots.last_seen + next);
+  }
+  void PrefetchSlot(int32_t slot) const {
+    PrefetchForWrite(args_.slots.identities + slot);
+    PrefetchForWrite(args_.slots.last_seen + slot);
+    if (args_.slots.counts) PrefetchForWrite(args_.slots.counts + slot);
+  }
+
+  Claimant ClaimantOf(const MissingIds& missing, uint32_t index) const {
+    return {missing[index].id, missing[index].score, args_.layout.WindowOf(missing[index].id)};
+  }
+
+  // Claims a slot for an id, then one for the id that it displaced, and so on. False if the last of them found none.
+  // Every turn moves one id forward in its preferences and none ever moves back, so the turns of all threads together
+  // are fewer than the slots of all windows.
+  bool Settle(const SlotChooser& chooser, const MissingIds& missing, const SlotClaims& claims, Request request) const {
+    for (;;) {
+      const uint32_t left = claims.Offer(request.slot, request.index);
+      if (left == SlotClaims::kNobody) return true;
+      const Claimant claimant = ClaimantOf(missing, left);
+      Choice choice = chooser.ChoiceOf(claimant, request.slot);
+      if (!chooser.Next(claimant, &choice)) return false;
+      request = {left, chooser.SlotOf(claimant, choice)};
+    }
+  }
+
+  // Gives the slots to those who hold the final claims.
+  void CommitClaims(const MissingIds& missing, const SlotClaims& claims) {
+    ForEachPart(claims.capacity(), [&](Range part, Tally& tally) {
+      auto commit = WithPrefetch<Request>(
+          [&](Request winner) {
+            PrefetchSlot(winner.slot);
+            missing.PrefetchEntry(winner.index);
+          },
+          [&](Request winner) { Commit(winner.slot, missing[winner.index], tally); });
+      claims.ForEachWinner(part.begin, part.end, [&](int32_t slot, uint32_t index) { commit.Push({index, slot}); });
+      commit.Flush();
+    });
+  }
+
+  void Commit(int32_t slot, MissingId& winner, Tally& tally) {
+    const ZchSlots& slots = args_.slots;
+    winner.slot = slot;
+    winner.evicted = slots.identities[slot] != kNoId;
+    if (winner.evicted) {
+      scratch_.evicted[AtomicAdd(&num_evicted_, int64_t{1})] = static_cast<uint64_t>(slot) << 32;
+      tally.evicted_age += int64_t{args_.now} + args_.ttl - slots.last_seen[slot];
+    }
+    ++tally[Counter::kInserts];
+    tally[Counter::kEvictions] += winner.evicted;
+    slots.identities[slot] = winner.id;
+    slots.last_seen[slot] = winner.score;
+    if (slots.counts) slots.counts[slot] = winner.count;
+  }
+
+  void ReportMisses(const MissingIds& missing) {
+    ForEachTask([&](const ZchTask& task, Tally&) {
+      const auto entry_of = [&](int64_t n) { return static_cast<uint32_t>(args_.rows[n]); };
+      auto report = WithPrefetch<int64_t>([&](int64_t n) { missing.PrefetchEntry(entry_of(n)); },
+                                          [&](int64_t n) { ReportMiss(n, missing[entry_of(n)]); });
+      for (int64_t n = task.positions.begin; n < task.positions.end; ++n) {
+        if (Writes(task, n) && args_.status[n] == static_cast<int8_t>(Outcome::kFailed)) report.Push(n);
+      }
+      report.Flush();
+    });
+  }
+
+  void ReportMiss(int64_t n, const MissingId& entry) const {
+    if (entry.slot >= 0) return Report(n, entry.slot, entry.evicted ? Outcome::kEvicted : Outcome::kInserted);
+    Report(n, args_.layout.FallbackRow(args_.rules.on_full, entry.id),
+           entry.count >= args_.rules.admit_after ? Outcome::kFailed : Outcome::kUnadmitted);
+  }
+
+  // Positions that do not write see the table as it is after the batch.
+  void ResolveReads() {
+    ForEachTask([&](const ZchTask& task, Tally& tally) {
+      if (task.writes && !args_.batch.update_mask) return;
+      LocateRange(
+          {args_.slots.identities, args_.slots.count}, args_.layout, args_.batch.ids, task.positions, [](int32_t) {},
+          [&](int64_t n, int32_t slot, uint64_t id) {
+            if (Writes(task, n)) return;
+            if (id == kNoId) return Report(n, -1, Outcome::kNoId);
+            ++tally[Counter::kPositions];
+            ++tally[slot < 0 ? Counter::kReadMisses : Counter::kReadHits];
+            if (slot >= 0) return Report(n, slot, Outcome::kReadHit);
+            Report(n, args_.layout.FallbackRow(args_.rules.on_full, id), Outcome::kReadMiss);
+          });
+    });
+  }
+
+  // Claims are committed in no particular order: sorting makes the list the same for every schedule.
+  void ReportEvicted() {
+    const uint64_t* sorted = scratch_.evicted;
+    constexpr int kSlotBits = 31;
+    if (num_evicted_ > 1) sorted = scratch_.sort.Run(scratch_.evicted, num_evicted_, kSlotBits, pool_);
+    for (int64_t i = 0; i < num_evicted_; ++i) {
+      args_.evicted[i] = static_cast<int32_t>(sorted[i] >> 32);
+      args_.evicted_ids[i] = args_.slots.identities[args_.evicted[i]];
+    }
+    std::fill(args_.evicted + num_evicted_, args_.evicted + args_.batch.num_ids, -1);
+    std::fill(args_.evicted_ids + num_evicted_, args_.evicted_ids + args_.batch.num_ids, kNoId);
+  }
+
+  void ReportCounters() {
+    *args_.slots.occupancy += total_[Counter::kInserts] - total_[Counter::kEvictions];
+    total_[Counter::kOccupancy] = *args_.slots.occupancy;
+    std::copy(total_.counters, total_.counters + kNumCounters, args_.counters);
+    *args_.evicted_age = static_cast<float>(total_.evicted_age);
+  }
+
+  const ZchInsertArgs& args_;
+  const Pool& pool_;
+  const Scratch scratch_;
+  const std::vector<ZchTask> tasks_;
+  const int32_t score_;  // where there are no scores by id
+  Tally total_;
+  int64_t num_evicted_ = 0;
+};
+
+}  // namespace
+
+size_t ZchInsertScratchBytes(int64_t num_ids) {
+  Arena arena(nullptr);
+  Scratch scratch(num_ids, arena);
+  return arena.used();
+}
+
+void ZchInsert(const ZchInsertArgs& args, const Pool& pool) { Inserter(args, pool, Arena(args.scratch)).Run(); }
+
+}  // namespace jaxtbe

@@ -1,0 +1,54 @@
+"""Evicted rows back to their beginning."""
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxtbe.ops.implementation import use_native
+from jaxtbe.reference.reset_rows import reset_rows as reference_reset_rows
+
+
+def reset_rows(
+    table: jax.Array,
+    states: Sequence[jax.Array],
+    slots: jax.Array,
+    ids: jax.Array,
+    seed: jax.Array | int,
+    *,
+    table_number: int,
+    scale: float,
+    implementation: str | None = None,
+) -> tuple[jax.Array, list[jax.Array]]:
+    """Gives rows fresh initial values, uniform in [-scale, scale), and zeroes their optimizer state.
+
+    In place where the table and the states are donated. A value is a pure function of (seed, table number, id, column): it
+    depends neither on what the row held nor on where it lies. Not differentiable.
+
+    Args:
+      table: dtype[rows, dim]: float32, bfloat16 or float16.
+      states: [rows, dim] or [rows] each, of any dtype whose zero is all bits zero.
+      slots: i32[n]: distinct rows, then -1. What an insert reports as evicted.
+      ids: u32[n, 2]: the ids that those rows are for.
+      seed: u32[].
+      table_number: static, the number that the random values know the table by, 0 <= table_number < 2**32.
+      scale: static.
+      implementation: static, "native", "xla" or None (native where there are kernels).
+
+    Returns:
+      The new table and states.
+    """
+    seed = jnp.asarray(seed, jnp.uint32)
+    if not use_native(implementation):
+        return reference_reset_rows(table, states, slots, ids, seed, table_number=table_number, scale=scale)
+    in_place = [table, *states]
+    call = jax.ffi.ffi_call(
+        "jaxtbe_reset_rows",
+        [jax.ShapeDtypeStruct(x.shape, x.dtype) for x in in_place],
+        input_output_aliases={3 + i: i for i in range(len(in_place))},
+    )
+    new_table, *new_states = call(
+        slots, ids, seed, *in_place, table_number=np.int64(table_number), scale=np.float32(scale)
+    )
+    return new_table, new_states

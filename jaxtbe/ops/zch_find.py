@@ -1,0 +1,46 @@
+"""The lookup of raw ids in a hashed ZCH."""
+
+import jax
+import jax.numpy as jnp
+
+from jaxtbe.ops.implementation import use_native
+from jaxtbe.ops.zch_codes import encode_access, probe_attributes
+from jaxtbe.reference.zch_find import zch_find as reference_zch_find
+
+
+def zch_find(
+    identities: jax.Array,
+    ids: jax.Array,
+    offsets: jax.Array | None = None,
+    *,
+    zch,
+    access: tuple[str | None, ...] = ("read_only",),
+    implementation: str | None = None,
+) -> tuple[jax.Array, jax.Array]:
+    """Finds the rows of raw ids. Nothing is inserted and nothing changes, whatever the access of a feature.
+
+    The result does not depend on the number of threads. Not differentiable. Hash and probe order are those of FBGEMM's
+    `zero_collision_hash`.
+
+    Args:
+      identities: u32[slots, 2], the ids that the slots hold, the low word first.
+      ids: u32[N, 2], raw ids as `jaxtbe.pack_ids` makes them. -1: no id.
+      offsets: i32[F*B+1], feature-major, or None: all N ids are of one feature.
+      zch: static, the table's `jaxtbe.Zch`.
+      access: static, for each of the F features None (of another table) or anything else.
+      implementation: static, "native", "xla" or None (native where there are kernels).
+
+    Returns:
+      rows i32[N]: a slot, for a miss what `zch.on_full` says, and -1 for no id and for positions of other tables; and status
+      i8[N], a `ZchStatus` each: READ_HIT, READ_MISS or NO_ID.
+    """
+    if offsets is None:
+        offsets = jnp.asarray([0, ids.shape[0]], jnp.int32)
+    if not use_native(implementation):
+        return reference_zch_find(identities, ids, offsets, zch=zch, access=access)
+    shape = (ids.shape[0],)
+    call = jax.ffi.ffi_call(
+        "jaxtbe_zch_find", (jax.ShapeDtypeStruct(shape, jnp.int32), jax.ShapeDtypeStruct(shape, jnp.int8))
+    )
+    rows, status = call(identities, ids, offsets, access=encode_access(access), **probe_attributes(zch))
+    return rows, status

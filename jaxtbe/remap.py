@@ -1,0 +1,102 @@
+"""Raw ids of a batch to rows, over all tables of an `EmbeddingBags`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxtbe import zch
+from jaxtbe.bags import Bags
+from jaxtbe.errors import type_error, value_error
+from jaxtbe.spec import Spec
+
+
+def init_zch(spec: Spec) -> dict[str, zch.ZchState]:
+    """See `EmbeddingBags.init_zch`."""
+    return {t.name: zch.init_zch(t.zch, t.rows) for t in spec.tables if t.zch is not None}
+
+
+def remap(
+    spec: Spec, state: Mapping[str, zch.ZchState], bags: Bags, now: Any, ttl: Any, scores: Any
+) -> tuple[dict[str, zch.ZchState], Bags, dict[str, zch.ZchReport]]:
+    """See `EmbeddingBags.remap`."""
+    api = "jaxtbe.EmbeddingBags.remap"
+    _check(api, spec, state, bags)
+    bags = jax.tree.map(jnp.asarray, bags)
+    new_state, reports, rows = dict(state), {}, [_plain_rows(spec, bags)]
+    for table in spec.tables:
+        if table.zch is None:
+            continue
+        new_state[table.name], of_table, reports[table.name] = zch.remap(
+            state[table.name],
+            bags.ids,
+            bags.offsets,
+            zch=table.zch,
+            access=tuple(f.access if f.table == table.name else None for f in spec.features),
+            now=now,
+            ttl=ttl,
+            update_mask=bags.update_mask,
+            scores=scores,
+            implementation=spec.implementation,
+        )
+        rows.append(of_table)
+    return new_state, bags.replace(ids=zch.merge_rows(*rows)), reports
+
+
+def find(spec: Spec, state: Mapping[str, zch.ZchState], bags: Bags) -> Bags:
+    """See `EmbeddingBags.find`."""
+    _check("jaxtbe.EmbeddingBags.find", spec, state, bags)
+    bags = jax.tree.map(jnp.asarray, bags)
+    rows = [_plain_rows(spec, bags)]
+    for table in spec.tables:
+        if table.zch is not None:
+            access = tuple("read_only" if f.table == table.name else None for f in spec.features)
+            rows.append(
+                zch.find(
+                    state[table.name],
+                    bags.ids,
+                    bags.offsets,
+                    zch=table.zch,
+                    access=access,
+                    implementation=spec.implementation,
+                )[0]
+            )
+    return bags.replace(ids=zch.merge_rows(*rows))
+
+
+def _plain_rows(spec: Spec, bags: Bags) -> jax.Array:
+    """Rows of the features whose tables have no ZCH."""
+    return zch.row_numbers(bags.ids, bags.offsets, tuple(spec.table_of(f).zch is None for f in spec.features))
+
+
+def _check(api: str, spec: Spec, state, bags) -> None:
+    tables = [t.name for t in spec.tables if t.zch is not None]
+    if not tables:
+        raise value_error(
+            api, "tables", "a table with zch", "none", "Give a Table zch=jaxtbe.Zch(...), or skip this call"
+        )
+    if not isinstance(bags, Bags):
+        raise type_error(api, "batch", "jaxtbe.Bags", type(bags).__name__, "Build it with EmbeddingBags.bags")
+    if bags.features != spec.feature_names:
+        raise value_error(
+            api,
+            "batch",
+            f"the features {spec.feature_names}",
+            f"{bags.features}",
+            "Build it with the same EmbeddingBags",
+        )
+    if bags.ids.dtype != jnp.uint32 or bags.ids.ndim != 2:
+        got = f"{bags.ids.dtype.name}{list(bags.ids.shape)}"
+        raise type_error(
+            api, "ids", "raw ids as uint32[N, 2]", got, "Remap a batch once, and as EmbeddingBags.bags built it"
+        )
+    missing = [name for name in tables if name not in state]
+    if missing:
+        raise value_error(
+            api,
+            "zch_state",
+            f"a state for each of {tables}",
+            f"none for {missing}",
+            "Pass what EmbeddingBags.init_zch made",
+        )

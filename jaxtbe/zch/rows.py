@@ -1,0 +1,36 @@
+"""Puts the rows of several tables together: each remap fills the positions of its own table and leaves -1 elsewhere."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+
+_INT32_MAX = 2**31 - 1
+
+
+def merge_rows(*rows: jax.Array) -> jax.Array:
+    """i32[N]: of each position the row that its table gave it, or -1. Every position belongs to at most one table."""
+    return functools.reduce(jnp.maximum, rows)
+
+
+def row_numbers(ids: jax.Array, offsets: jax.Array, plain: tuple[bool, ...]) -> jax.Array:
+    """Rows for the features of tables without a ZCH, whose ids are row numbers already.
+
+    Args:
+      ids: u32[N, 2].
+      offsets: i32[F*B+1], feature-major.
+      plain: static, for each of the F features whether its ids are row numbers.
+
+    Returns:
+      i32[N]: the id; -1 for negative ids and for positions of other features. An id that no int32 holds becomes 2**31 - 1,
+      which is a fault in every table.
+    """
+    low = jax.lax.bitcast_convert_type(ids[:, 0], jnp.int32)
+    high = jax.lax.bitcast_convert_type(ids[:, 1], jnp.int32)
+    rows = jnp.where(high < 0, -1, jnp.where((high > 0) | (low < 0), _INT32_MAX, low))
+    place, batch = jnp.arange(ids.shape[0]), (offsets.shape[0] - 1) // len(plain)
+    mine = jnp.zeros(rows.shape, bool)
+    for f, of in enumerate(plain):
+        if of:
+            mine |= (place >= offsets[f * batch]) & (place < offsets[(f + 1) * batch])
+    return jnp.where(mine, rows, -1)

@@ -1,0 +1,84 @@
+"""The configuration of hashed tables as JSON, to lie beside a checkpoint and be compared before it is used."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from jaxtbe.errors import value_error
+from jaxtbe.zch.config import Zch
+
+_FORMAT = "jaxtbe.zch"
+_VERSION = 1
+_HASH = "murmur3_x64_128_xor"
+
+
+class TableLayout(NamedTuple):
+    """What must agree for a table's arrays to mean the same."""
+
+    rows: int
+    zch: Zch
+
+
+def to_json(tables: Mapping[str, TableLayout | tuple[int, Zch]]) -> str:
+    """JSON text that says how the tables are laid out.
+
+    Args:
+      tables: table name to (rows, Zch).
+    """
+    layouts = {name: {"rows": int(rows), "zch": dataclasses.asdict(zch)} for name, (rows, zch) in tables.items()}
+    text = {"format": _FORMAT, "version": _VERSION, "hash": _HASH, "tables": layouts}
+    return json.dumps(text, indent=2, sort_keys=True)
+
+
+def from_json(text: str, expected: Mapping[str, TableLayout | tuple[int, Zch]] | None = None) -> dict[str, TableLayout]:
+    """Reads what `to_json` wrote.
+
+    Args:
+      text: the JSON.
+      expected: table name to (rows, Zch): what the arrays will be used with; or None: not compared.
+
+    Returns:
+      Table name to `TableLayout`.
+
+    Raises:
+      ValueError: no such text, another version, or something that differs from what is expected: names the table, the
+        option, and both values.
+    """
+    api = "jaxtbe.zch.from_json"
+    try:
+        spec = json.loads(text)
+        known = spec["format"] == _FORMAT and spec["version"] == _VERSION and spec["hash"] == _HASH
+    except (ValueError, TypeError, KeyError):
+        known = False
+    if not known:
+        raise value_error(
+            api,
+            "text",
+            f"format {_FORMAT!r}, version {_VERSION}",
+            repr(text[:60]),
+            "Pass what to_json of this version wrote",
+        )
+    tables = {name: TableLayout(table["rows"], Zch(**table["zch"])) for name, table in spec["tables"].items()}
+    if expected is not None:
+        _compare(api, tables, expected)
+    return tables
+
+
+def _compare(api: str, saved: Mapping[str, TableLayout], expected: Mapping[str, TableLayout | tuple[int, Zch]]) -> None:
+    if set(saved) != set(expected):
+        raise value_error(
+            api, "tables", str(sorted(expected)), str(sorted(saved)), "Restore with the tables of the checkpoint"
+        )
+    for name, (rows, zch) in expected.items():
+        wanted = {"rows": rows, **dataclasses.asdict(zch)}
+        found = {"rows": saved[name].rows, **dataclasses.asdict(saved[name].zch)}
+        for option in wanted:
+            if wanted[option] != found[option]:
+                raise value_error(
+                    api,
+                    f"table {name!r}",
+                    f"{option}={wanted[option]!r}",
+                    f"{option}={found[option]!r} in the checkpoint",
+                    "Restore with the configuration that it was saved with",
+                )

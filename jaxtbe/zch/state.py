@@ -1,0 +1,90 @@
+"""`ZchState`: what one hashed ZCH holds."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxtbe.errors import type_error, value_error
+from jaxtbe.ops.zch_insert import ZchSlots
+from jaxtbe.zch.config import Zch
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass
+class ZchState:
+    """The slots of one table: plain integer arrays, a pytree, kept apart from the float parameters.
+
+    Args:
+      identities: u32[slots, 2]: the id that each slot holds, as the two words of an int64, the low one first. All ones: empty.
+      last_seen: i32[slots]: the eviction score, in the unit of `now`. -1 in an empty slot.
+      counts: i32[slots]: occurrences since the id was inserted, or None without `track_counts`.
+      occupancy: i32[]: how many slots are taken.
+    """
+
+    identities: Any
+    last_seen: Any
+    counts: Any
+    occupancy: Any
+
+    @property
+    def rows(self) -> int:
+        """Slots, which are the table's rows."""
+        return self.identities.shape[0]
+
+    def slots(self) -> ZchSlots:
+        """The same arrays as `jaxtbe.ops` takes them."""
+        return ZchSlots(self.identities, self.last_seen, self.occupancy, self.counts)
+
+    @classmethod
+    def from_slots(cls, slots: ZchSlots) -> "ZchState":
+        return cls(slots.identities, slots.last_seen, slots.counts, slots.occupancy)
+
+
+def init_zch(zch: Zch, rows: int) -> ZchState:
+    """An empty ZCH.
+
+    Args:
+      zch: its configuration.
+      rows: the rows of its table.
+
+    Returns:
+      A `ZchState` without ids.
+
+    Raises:
+      ValueError: the rows cannot be split as configured.
+    """
+    zch.check("", rows)
+    return ZchState(
+        identities=jnp.full((rows, 2), 0xFFFFFFFF, jnp.uint32),
+        last_seen=jnp.full((rows,), -1, jnp.int32),
+        counts=jnp.zeros((rows,), jnp.int32) if zch.track_counts else None,
+        occupancy=jnp.zeros((), jnp.int32),
+    )
+
+
+def check_state(api: str, zch: Zch, state: ZchState) -> None:
+    """Raises unless the state's arrays have the dtypes and shapes that go with the configuration."""
+    if not isinstance(state, ZchState):
+        raise type_error(
+            api, "state", "jaxtbe.zch.ZchState", type(state).__name__, "Pass what init_zch or remap returned"
+        )
+    slots = state.identities.shape[0]
+    wanted = {
+        "identities": (jnp.uint32, (slots, 2)),
+        "last_seen": (jnp.int32, (slots,)),
+        "occupancy": (jnp.int32, ()),
+    }
+    if zch.track_counts:
+        wanted["counts"] = (jnp.int32, (slots,))
+    elif state.counts is not None:
+        raise value_error(
+            api, "state.counts", "None without track_counts", "an array", "Use the Zch that the state was made with"
+        )
+    for name, (dtype, shape) in wanted.items():
+        array = getattr(state, name)
+        if array is None or array.dtype != dtype or array.shape != shape:
+            got = "None" if array is None else f"{array.dtype.name}{list(array.shape)}"
+            expected = f"{jnp.dtype(dtype).name}{list(shape)}"
+            raise value_error(api, f"state.{name}", expected, got, "Use the Zch that the state was made with")

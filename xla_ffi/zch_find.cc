@@ -1,0 +1,43 @@
+#include "csrc/cpu/zch_find.h"
+
+#include "xla_ffi/backend.h"
+#include "xla_ffi/handlers.h"
+#include "xla_ffi/zch_args.h"
+
+namespace jaxtbe {
+namespace {
+
+// Operands: identities, ids, offsets.
+ffi::Error ZchFindImpl(ffi::ThreadPool threads, ffi::RemainingArgs operands, ffi::ResultBufferR1<ffi::S32> rows,
+                       ffi::ResultBufferR1<ffi::S8> status, Ints access, int64_t buckets, int64_t reserved,
+                       int64_t max_probe, int64_t on_full) {
+  OperandReader read(operands);
+  int64_t words = 0;
+  const uint32_t* identities = read.Take<ffi::U32>("identities", &words);
+  const ZchBatch batch = ReadZchBatch(read, access);
+  if (!read.ok()) return read.error();
+  ZchFind({{reinterpret_cast<const uint64_t*>(identities), words / 2},
+           ProbeLayout(words / 2, buckets, reserved, max_probe),
+           static_cast<OnFull>(on_full),
+           batch,
+           rows->typed_data(),
+           status->typed_data()},
+          XlaPool(threads));
+  return ffi::Error::Success();
+}
+
+}  // namespace
+
+XLA_FFI_DEFINE_HANDLER_SYMBOL(ZchFindHandler, ZchFindImpl,
+                              ffi::Ffi::Bind()
+                                  .Ctx<ffi::ThreadPool>()
+                                  .RemainingArgs()
+                                  .Ret<ffi::BufferR1<ffi::S32>>()
+                                  .Ret<ffi::BufferR1<ffi::S8>>()
+                                  .Attr<Ints>("access")
+                                  .Attr<int64_t>("buckets")
+                                  .Attr<int64_t>("reserved")
+                                  .Attr<int64_t>("max_probe")
+                                  .Attr<int64_t>("on_full"));
+
+}  // namespace jaxtbe

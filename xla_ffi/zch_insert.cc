@@ -1,0 +1,79 @@
+#include "csrc/cpu/zch_insert.h"
+
+#include "xla_ffi/backend.h"
+#include "xla_ffi/handlers.h"
+#include "xla_ffi/zch_args.h"
+
+namespace jaxtbe {
+namespace {
+
+// Operands: identities, last_seen, occupancy, [counts], ids, offsets, now, ttl, [update_mask], [scores]. The first
+// three or four are aliased to the results of the same name.
+ffi::Error ZchInsertImpl(ffi::ThreadPool threads, ffi::RemainingArgs operands, ffi::ResultBufferR2<ffi::U32> identities,
+                         ffi::ResultBufferR1<ffi::S32> last_seen, ffi::ResultBufferR0<ffi::S32> occupancy,
+                         ffi::ResultBufferR1<ffi::S32> rows, ffi::ResultBufferR1<ffi::S8> status,
+                         ffi::ResultBufferR1<ffi::S32> evicted, ffi::ResultBufferR2<ffi::U32> evicted_ids,
+                         ffi::ResultBufferR1<ffi::S32> counters, ffi::ResultBufferR0<ffi::F32> evicted_age,
+                         ffi::ResultBufferR1<ffi::U8> scratch, ffi::RemainingRets counts, Ints access, int64_t buckets,
+                         int64_t reserved, int64_t max_probe, int64_t eviction, int64_t priority, int64_t on_full,
+                         int64_t admit_after, bool track_counts, bool has_mask, bool has_scores) {
+  OperandReader read(operands);
+  read.Take<ffi::U32>("identities");
+  read.Take<ffi::S32>("last_seen");
+  read.Take<ffi::S32>("occupancy");
+  ZchSlots slots = {identities->dimensions()[0], Ids(identities->typed_data()), last_seen->typed_data(), nullptr,
+                    occupancy->typed_data()};
+  if (track_counts) {
+    read.Take<ffi::S32>("counts");
+    auto result = counts.get<ffi::BufferR1<ffi::S32>>(0);
+    if (!result.has_value()) return BuildFault("the result 'counts' is missing");
+    slots.counts = (*result)->typed_data();
+  }
+  ZchBatch batch = ReadZchBatch(read, access);
+  const int32_t* now = read.Take<ffi::S32>("now");
+  const int32_t* ttl = read.Take<ffi::S32>("ttl");
+  if (has_mask) batch.update_mask = reinterpret_cast<const uint8_t*>(read.Take<ffi::PRED>("update_mask"));
+  const int32_t* scores = has_scores ? read.Take<ffi::S32>("scores") : nullptr;
+  if (!read.ok()) return read.error();
+  if (scratch->size_bytes() < ZchInsertScratchBytes(batch.num_ids))
+    return BuildFault("the insert's scratch is too small");
+
+  const ZchRules rules = {static_cast<Eviction>(eviction), static_cast<Priority>(priority),
+                          static_cast<OnFull>(on_full), admit_after};
+  ZchInsert({slots, ProbeLayout(slots.count, buckets, reserved, max_probe), rules, batch, scores, *now, *ttl,
+             rows->typed_data(), status->typed_data(), evicted->typed_data(), Ids(evicted_ids->typed_data()),
+             counters->typed_data(), evicted_age->typed_data(), scratch->untyped_data()},
+            XlaPool(threads));
+  return ffi::Error::Success();
+}
+
+}  // namespace
+
+XLA_FFI_DEFINE_HANDLER_SYMBOL(ZchInsertHandler, ZchInsertImpl,
+                              ffi::Ffi::Bind()
+                                  .Ctx<ffi::ThreadPool>()
+                                  .RemainingArgs()
+                                  .Ret<ffi::BufferR2<ffi::U32>>()
+                                  .Ret<ffi::BufferR1<ffi::S32>>()
+                                  .Ret<ffi::BufferR0<ffi::S32>>()
+                                  .Ret<ffi::BufferR1<ffi::S32>>()
+                                  .Ret<ffi::BufferR1<ffi::S8>>()
+                                  .Ret<ffi::BufferR1<ffi::S32>>()
+                                  .Ret<ffi::BufferR2<ffi::U32>>()
+                                  .Ret<ffi::BufferR1<ffi::S32>>()
+                                  .Ret<ffi::BufferR0<ffi::F32>>()
+                                  .Ret<ffi::BufferR1<ffi::U8>>()
+                                  .RemainingRets()
+                                  .Attr<Ints>("access")
+                                  .Attr<int64_t>("buckets")
+                                  .Attr<int64_t>("reserved")
+                                  .Attr<int64_t>("max_probe")
+                                  .Attr<int64_t>("eviction")
+                                  .Attr<int64_t>("priority")
+                                  .Attr<int64_t>("on_full")
+                                  .Attr<int64_t>("admit_after")
+                                  .Attr<bool>("track_counts")
+                                  .Attr<bool>("has_mask")
+                                  .Attr<bool>("has_scores"));
+
+}  // namespace jaxtbe
