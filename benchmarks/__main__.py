@@ -10,13 +10,14 @@ from benchmarks.implementations import PEERS
 from benchmarks.processes import WorkerError, interpreter
 from benchmarks.session import Session
 from benchmarks.sweeps import SWEEPS
-from benchmarks.workloads import WORKLOADS, tiny
+from benchmarks.workloads import QUICK, WORKLOADS, tiny
 
 
 def main() -> int:
     args = _arguments()
     if args.markdown:
         print(report.markdown(r for r in report.load(args.out) if r["target"] is not None))
+        print("\n" + report.overheads(args.out))
         return 0
     if args.plots:
         from benchmarks.plots import draw
@@ -88,7 +89,7 @@ def _measure(args) -> int:
 def _check(args) -> int:
     """Every implementation on every operation, on tiny workloads."""
     failures = checks = 0
-    workloads = [tiny(WORKLOADS[name]) for name in args.workload or WORKLOADS]
+    workloads = [tiny(WORKLOADS[name]) for name in args.workload or QUICK]
     for name in _available(args.implementation):
         with Session(rounds=0, patience=0) as session:
             for case in dict.fromkeys(Case(op, w) for w in workloads for op in args.op or OPS):

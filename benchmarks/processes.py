@@ -36,6 +36,7 @@ class Process(contextlib.AbstractContextManager):
             "JAX_PLATFORMS": "cpu",
             "NPROC": str(threads),  # the size of XLA's pool
             "OMP_NUM_THREADS": str(threads),
+            "NUMPY_MADVISE_HUGEPAGE": "0",  # the tables of JAX and torch have no huge pages either
             "PYTHONWARNINGS": "ignore",
         }
         self._process = subprocess.Popen(

@@ -11,6 +11,7 @@ from benchmarks.timing import Comparison
 from benchmarks.workloads import Workload
 
 RESULTS = "results.jsonl"
+_OVERHEADS = ("dispatch.json", "import_time.json")  # what the commands of those names leave
 HEADER = ("workload", "op", "peer", "jaxtbe ms", "peer ms", "ratio", "quartiles", "target", "busy")
 
 
@@ -60,7 +61,7 @@ def cells(result: dict) -> tuple[str, ...]:
         f"{statistics.median(result['peer_ms']):.3g}",
         f"{ratio['median']:.2f}",
         f"{ratio['low']:.2f}-{ratio['high']:.2f}",
-        "" if target is None else f"{target:g}{'' if ratio['median'] >= target else ' (missed)'}",
+        "" if target is None else f"{target:.3g}{'' if ratio['median'] >= target else ' (missed)'}",
         f"{statistics.median(result['busy']):.0%}",
     )
 
@@ -81,4 +82,15 @@ def markdown(results: Iterable[dict]) -> str:
         command = f"`--op {op} --workload {workload} --implementation {peer}`"
         row = (op, Workload(**result["workload"]).describe(), PEERS[peer].name, f"{ours} ms", f"{theirs} ms")
         lines.append("| " + " | ".join((*row, f"**{ratio}** ({spread})", target, command)) + " |")
+    return "\n".join(lines)
+
+
+def overheads(out: pathlib.Path) -> str:
+    """A list of what benchmarks.dispatch and benchmarks.import_time measured."""
+    lines = []
+    for name in _OVERHEADS:
+        if (out / name).exists():
+            result = json.loads((out / name).read_text())
+            values = ", ".join(f"{key} {value}" for key, value in result.items() if key not in ("about", "machine"))
+            lines.append(f"* `python -m benchmarks.{pathlib.Path(name).stem}`: {values}")
     return "\n".join(lines)

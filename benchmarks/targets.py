@@ -32,6 +32,8 @@ TARGETS = (
     Target("four_float16", "backward_sgd", "fbgemm", 4.0),
     Target("four_unpooled", "backward_sgd", "fbgemm", 10.0),
     Target("writeback", "writeback", "fbgemm", 15.0),
+    Target("one_table", "forward", "plain_loop", 1 / 1.15),
+    Target("one_table", "backward_rowwise_adagrad", "plain_loop", 1 / 1.25),
     Target("large_table", "step_adagrad", "jax_dense", 100.0),
     Target("large_table", "step_rowwise_adagrad", "jax_sparse", 8.0),
 )

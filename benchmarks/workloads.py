@@ -77,6 +77,10 @@ _STANDARD = (
 WORKLOADS = {w.name: w for w in _STANDARD}
 
 
+# Of these the tiny versions differ in what they exercise.
+QUICK = ("one_table", "four_zipf", "four_float16", "four_unpooled", "writeback")
+
+
 def tiny(workload: Workload) -> Workload:
     """The same shape of work, small enough to check in a moment. Hot rows and an odd batch stay."""
     return dataclasses.replace(

@@ -16,6 +16,7 @@ class Peer:
       ops: what it can do.
       dtypes: of the tables it can hold.
       environment: "jax" (that of the driver) or "peers" (made by `make bench-peers`).
+      one_pooled_table: whether it can do no more than one table with pooled bags.
       table_copies: how many arrays of a table's size it needs at its worst.
     """
 
@@ -24,9 +25,12 @@ class Peer:
     ops: tuple[str, ...]
     dtypes: tuple[str, ...] = ("float32", "float16", "bfloat16")
     environment: str = "jax"
+    one_pooled_table: bool = False
     table_copies: int = 2
 
     def supports(self, case: Case) -> bool:
+        if self.one_pooled_table and not (case.workload.pooled and case.workload.tables == 1):
+            return False
         return case.is_sensible() and case.op in self.ops and case.workload.dtype in self.dtypes
 
     def build(self, case: Case, data):
@@ -53,6 +57,8 @@ PEERS = {
             ("forward", *BACKWARDS, *STEPS, "assign"),
             _FLOAT,
         ),
+        Peer("plain_loop", "a plain prefetching C++ loop", ("forward", "backward_rowwise_adagrad"), _FLOAT,
+             one_pooled_table=True, table_copies=1),
         Peer("fbgemm", "fbgemm-gpu-cpu, SplitTableBatchedEmbeddingBagsCodegen",
              ("forward", *BACKWARDS, *STEPS, "writeback"), ("float32", "float16"), "peers"),
         Peer("torch_bag", "torch.nn.EmbeddingBag(sparse=True), torch.optim; w[ids] = v",
