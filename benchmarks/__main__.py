@@ -15,9 +15,11 @@ from benchmarks.workloads import QUICK, WORKLOADS, tiny
 
 def main() -> int:
     args = _arguments()
-    if args.markdown:
-        print(report.markdown(r for r in report.load(args.out) if r["target"] is not None))
-        print("\n" + report.overheads(args.out))
+    if args.markdown is not None:
+        table = report.markdown(r for r in report.load(args.out) if r["target"] is not None)
+        print(table + "\n\n" + report.overheads(args.out))
+        if args.markdown:
+            report.insert(pathlib.Path(args.markdown), f"{table}\n\n{report.overheads(args.out)}")
         return 0
     if args.plots:
         from benchmarks.plots import draw
@@ -43,7 +45,13 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=9, help="undisturbed turns of each (default 9)")
     parser.add_argument("--patience", type=float, default=0.0, help="seconds to wait for a quiet machine in each round")
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("out/bench"))
-    parser.add_argument("--markdown", action="store_true", help="print the table of targets from the results in --out")
+    parser.add_argument(
+        "--markdown",
+        nargs="?",
+        const="",
+        metavar="PAGE",
+        help="print the table of targets from the results in --out, and put it into a page",
+    )
     parser.add_argument("--plots", action="store_true", help="draw the results in --out")
     return parser.parse_args()
 

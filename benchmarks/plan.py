@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 
-from benchmarks.cases import OPS, Case
+from benchmarks.cases import Case
 from benchmarks.implementations import PEERS
 from benchmarks.sweeps import SWEEPS
 from benchmarks.targets import TARGETS
-from benchmarks.workloads import WORKLOADS, Workload
+from benchmarks.workloads import Workload
 
 OURS = "jaxtbe"
 _SWEPT_OPS = ("forward", "backward_rowwise_adagrad")
@@ -33,8 +33,3 @@ def chosen(ops: Sequence[str], workloads: Sequence[Workload], peers: Sequence[st
 def swept(name: str, ops: Sequence[str], peers: Sequence[str]) -> Iterator[tuple[Case, str]]:
     """A sweep, by default of the forward and of one backward."""
     yield from chosen(ops or _SWEPT_OPS, SWEEPS[name], peers)
-
-
-def everything() -> Iterator[tuple[Case, str]]:
-    """All operations on all standard workloads."""
-    yield from chosen(OPS, list(WORKLOADS.values()), list(PEERS))

@@ -12,6 +12,7 @@ from benchmarks.workloads import Workload
 
 RESULTS = "results.jsonl"
 _OVERHEADS = ("dispatch.json", "import_time.json")  # what the commands of those names leave
+BEGIN, END = "<!-- python -m benchmarks --markdown docs/benchmarks.md -->", "<!-- end -->"
 HEADER = ("workload", "op", "peer", "jaxtbe ms", "peer ms", "ratio", "quartiles", "target", "busy")
 
 
@@ -83,6 +84,13 @@ def markdown(results: Iterable[dict]) -> str:
         row = (op, Workload(**result["workload"]).describe(), PEERS[peer].name, f"{ours} ms", f"{theirs} ms")
         lines.append("| " + " | ".join((*row, f"**{ratio}** ({spread})", target, command)) + " |")
     return "\n".join(lines)
+
+
+def insert(page: pathlib.Path, table: str) -> None:
+    """Puts a table between the marks of a page."""
+    before, _, rest = page.read_text().partition(BEGIN)
+    _, _, after = rest.partition(END)
+    page.write_text(f"{before}{BEGIN}\n\n{table}\n\n{END}{after}")
 
 
 def overheads(out: pathlib.Path) -> str:
