@@ -7,7 +7,7 @@ PIP := $(VENV)/bin/pip --disable-pip-version-check
 RUN := $(VENV)/bin/python
 SOURCES := $(shell find csrc xla_ffi cmake jaxtbe -name '*.cc' -o -name '*.h' -o -name '*.cu' -o -name '*.cmake') CMakeLists.txt pyproject.toml
 
-.PHONY: help demo demo-memory test test-fast sanitize lint types bench bench-peers wheel clean
+.PHONY: help demo demo-memory demo-zch test test-fast sanitize lint types bench bench-peers wheel clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -19,6 +19,10 @@ demo: $(VENV)/built $(VENV)/examples
 ## make demo-memory  train an event-driven memory model on a year of flights
 demo-memory: $(VENV)/built $(VENV)/examples
 	$(RUN) examples/memory_layer.py
+
+## make demo-zch     the same with aircraft that are 64-bit hashes, and fewer rows than aircraft
+demo-zch: $(VENV)/built $(VENV)/examples
+	$(RUN) examples/memory_layer_zch.py
 
 ## make test         all tests
 test: $(VENV)/built $(VENV)/examples

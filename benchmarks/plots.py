@@ -9,6 +9,8 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
+from benchmarks.quiet import QUIET
+
 _FIELDS = {"dim", "tables", "rows", "batch", "hotness"}
 
 
@@ -42,13 +44,18 @@ def _ratios(results: list[dict], path: pathlib.Path) -> pathlib.Path:
         [r["ratio"]["high"] - r["ratio"]["median"] for r in results],
     ]
     places = range(len(results))
-    axes.barh(places, medians, xerr=errors, height=0.6, color="tab:blue", ecolor="0.4")
+    colors = ["lightsteelblue" if statistics.median(r["busy"]) > QUIET else "tab:blue" for r in results]
+    axes.barh(places, medians, xerr=errors, height=0.6, color=colors, ecolor="0.4")
     axes.plot([r["target"] for r in results], places, "|", color="tab:red", markersize=14, label="target")
     axes.axvline(1, color="0.6", linewidth=0.8)
-    axes.set(yticks=places, xscale="log", xlabel="peer time / jaxtbe time (medians and quartiles)")
+    axes.set(
+        yticks=places,
+        xscale="log",
+        xlabel="peer time / jaxtbe time (medians and quartiles; pale: disturbed by other processes)",
+    )
     axes.set_yticklabels(labels, fontsize=7)
     axes.invert_yaxis()
-    axes.legend(loc="lower right")
+    axes.legend(loc="upper right")
     return _save(figure, path)
 
 
