@@ -51,7 +51,7 @@ def _ratios(results: list[dict], path: pathlib.Path) -> pathlib.Path:
     axes.set(
         yticks=places,
         xscale="log",
-        xlabel="peer time / jaxtbe time (medians and quartiles; pale: disturbed by other processes)",
+        xlabel="peer time / jaxtbe time (medians, quartiles; pale: disturbed by others)",
     )
     axes.set_yticklabels(labels, fontsize=7)
     axes.invert_yaxis()
