@@ -50,9 +50,7 @@ def train(steps: int) -> None:
     mesh = jax.make_mesh((jax.device_count(),), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
     emb = make_embeddings().shard(mesh, {"item": "replicated"})
     params = emb.place({"emb": emb.init(jax.random.key(0)), "w": np.eye(DIM, dtype=np.float32)})
-    tx = optax.partition(
-        {"emb": jaxtbe.optim.rowwise_adagrad(0.2), "w": optax.adam(1e-2)}, {"emb": "emb", "w": "w"}
-    )
+    tx = optax.partition({"emb": jaxtbe.optim.rowwise_adagrad(0.2), "w": optax.adam(1e-2)}, {"emb": "emb", "w": "w"})
     opt_state, zch_state = emb.place(tx.init(params)), emb.init_zch()
 
     @jax.jit(donate_argnums=(0, 1, 2))

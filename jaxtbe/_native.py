@@ -36,7 +36,7 @@ def check_runtime(built: tuple[int, int], running: tuple[int, int]) -> None:
         )
 
 
-INTERFACE_VERSION = 2
+INTERFACE_VERSION = 3
 """The twin of kInterfaceVersion in xla_ffi/module.cc: it changes with the operands or attributes of a target."""
 
 

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.extend.core import get_opaque_trace_state
 
 from jaxtbe import logged_lookup
 from jaxtbe.bags import Bags
@@ -27,6 +26,12 @@ class _Lookup(NamedTuple):
     faults: jax.Array
 
 
+def _trace_state():
+    from jax.extend.core import get_opaque_trace_state  # slow to import, and needed only while a loss is traced
+
+    return get_opaque_trace_state()
+
+
 class Recording:
     """The lookups of one run of a loss, in order. Without taps it only notes what taps they need."""
 
@@ -35,10 +40,10 @@ class Recording:
         self.log_tap = jnp.zeros(()) if log_tap is None else log_tap
         self.lookups: list[_Lookup] = []
         self.nested: dict[str, tuple[int, Spec, int]] = {}  # key of its log to params, spec and batch size
-        self.trace_state = get_opaque_trace_state()
+        self.trace_state = _trace_state()
 
     def lookup(self, params: int, spec: Spec, tables, bags: Bags):
-        if get_opaque_trace_state() != self.trace_state:
+        if _trace_state() != self.trace_state:
             return self._nested_lookup(params, spec, tables, bags)
         taps = make_taps(spec, bags.batch_size) if self.taps is None else self.taps[len(self.lookups)]
         acts, faults = lookup(spec, tables, bags, taps)

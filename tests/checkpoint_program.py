@@ -59,7 +59,9 @@ def manager(folder):
 
 def save(saver, number, state):
     spec = jaxtbe.zch.to_json(LAYOUTS)
-    saver.save(number, args=ocp.args.Composite(state=ocp.args.StandardSave(state), spec=ocp.args.JsonSave({"zch": spec})))
+    saver.save(
+        number, args=ocp.args.Composite(state=ocp.args.StandardSave(state), spec=ocp.args.JsonSave({"zch": spec}))
+    )
 
 
 def restore(saver, emb):

@@ -119,5 +119,7 @@ def test_stochastic_rounding_of_a_split_table_is_refused():
     params, bags = emb.init(jax.random.key(0)), emb.bags({"f": [[1], [2]]})
     tx = jaxtbe.optim.sgd(0.1, rounding="stochastic")
     grads = jaxtbe.grad(lambda p: jnp.sum(emb.concat(p, bags)))(params)
-    with raises(ValueError, "jaxtbe.optim: table 't': expected rounding 'nearest' of a table that is split over devices"):
+    with raises(
+        ValueError, "jaxtbe.optim: table 't': expected rounding 'nearest' of a table that is split over devices"
+    ):
         tx.update(grads, tx.init(params), params)

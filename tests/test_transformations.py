@@ -73,7 +73,9 @@ def test_vmap_over_tables_is_refused(implementation):
     case = every_pooling()
     emb, params = case.module(implementation), case.params()
     bags = to_bags(emb, case.batch())
-    with pytest.raises(ValueError, match=r"^jaxtbe.ops.lookup: tables under jax.vmap: expected one set of tables for all"):
+    with pytest.raises(
+        ValueError, match=r"^jaxtbe.ops.lookup: tables under jax.vmap: expected one set of tables for all"
+    ):
         jax.vmap(emb, in_axes=(0, None))(stack([params, params]), bags)
 
 

@@ -11,7 +11,7 @@ namespace py = pybind11;
 namespace {
 
 // The twin of INTERFACE_VERSION in jaxtbe/_native.py.
-constexpr int kInterfaceVersion = 2;
+constexpr int kInterfaceVersion = 3;
 
 py::capsule Capsule(XLA_FFI_Error* (*handler)(XLA_FFI_CallFrame*)) {
   return py::capsule(reinterpret_cast<void*>(handler), "xla._CUSTOM_CALL_TARGET");
@@ -20,6 +20,7 @@ py::capsule Capsule(XLA_FFI_Error* (*handler)(XLA_FFI_CallFrame*)) {
 py::dict Registrations() {
   py::dict targets;
   targets["jaxtbe_lookup"] = Capsule(jaxtbe::LookupHandler);
+  targets["jaxtbe_count_faults"] = Capsule(jaxtbe::CountFaultsHandler);
   targets["jaxtbe_id_weights_grad"] = Capsule(jaxtbe::IdWeightsGradHandler);
   targets["jaxtbe_update"] = Capsule(jaxtbe::UpdateHandler);
   targets["jaxtbe_square_norms"] = Capsule(jaxtbe::SquareNormsHandler);

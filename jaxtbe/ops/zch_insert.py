@@ -89,9 +89,7 @@ def zch_insert(
       A `ZchInserted`.
     """
     of = _native_insert if use_native(implementation) else _insert_on_host
-    return not_mapped(
-        "jaxtbe.ops.zch_insert", functools.partial(of, zch=zch, access=access), slots, batch, now, ttl
-    )
+    return not_mapped("jaxtbe.ops.zch_insert", functools.partial(of, zch=zch, access=access), slots, batch, now, ttl)
 
 
 def _native_insert(slots, batch, now, ttl, *, zch, access) -> ZchInserted:

@@ -58,7 +58,13 @@ def make_groups(tables, grad: EmbeddingGrad, group_key) -> list[Group]:
     written = written_tables(tables, grad)
     for name, spec in written.items():
         table, overwrites = tables[name], spec.is_write_only(name)
-        key = (jnp.dtype(table.dtype), spec.implementation, spec.sharding, overwrites, group_key(name, table.shape, overwrites))
+        key = (
+            jnp.dtype(table.dtype),
+            spec.implementation,
+            spec.sharding,
+            overwrites,
+            group_key(name, table.shape, overwrites),
+        )
         rows[key] = rows.get(key, 0) + table.shape[0]
         members.setdefault((*key, rows[key] // _MAX_ROWS), []).append(name)
     groups = []

@@ -85,4 +85,3 @@ def gather_bags(spec, bags: Bags, scores: jax.Array | None = None) -> tuple[Bags
     merged = sharding.on_each_device(gather, (sharding.split,), P(), leaves)
     scores = merged.pop("scores", None)
     return bags.replace(**merged, shards=1), scores
-

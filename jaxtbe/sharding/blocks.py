@@ -52,19 +52,6 @@ def count_valid(valid: jax.Array, offsets: jax.Array) -> jax.Array:
     return jnp.maximum(before[offsets[1:]] - before[offsets[:-1]], 1).astype(jnp.float32)
 
 
-def find_faults(rows: Rows, ids: jax.Array, offsets: jax.Array) -> jax.Array:
-    """i32[F, 2]: how many ids of each feature are past their table's end, and the first of them or -1."""
-    num_features = len(rows.whole)
-    at = positions(ids.shape[0], offsets, num_features)
-    limit = jnp.asarray(rows.whole)[jnp.minimum(at.feature, num_features - 1)]
-    faulty = (ids >= limit) & (at.feature < num_features)
-    before = jnp.concatenate([jnp.zeros((1,), jnp.int32), jnp.cumsum(faulty.astype(jnp.int32))])
-    ends = before[offsets[:: (offsets.shape[0] - 1) // num_features]]
-    count = ends[1:] - ends[:-1]
-    first = jnp.searchsorted(before, ends[:-1] + 1, side="left") - 1
-    return jnp.stack([count, jnp.where(count > 0, ids[jnp.clip(first, 0, ids.shape[0] - 1)], -1)], axis=1)
-
-
 def take_share(sharding: Sharding, names: Sequence[str], rows: Sequence[int], lookup: UpdateLookup) -> UpdateLookup:
     """On a device: what a lookup contributes to the device's rows of the tables of a call.
 

@@ -1,11 +1,11 @@
 """Refuses what would gather a table: one that is split over devices, in a program that does not know it."""
 
+import functools
 from collections.abc import Iterable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.experimental.custom_partitioning import custom_partitioning
 from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
@@ -31,24 +31,27 @@ def refuse_split_table(name: str, array: jax.Array) -> None:
     _refuse(f"table {name!r}", getattr(place, "spec", None))
 
 
-@custom_partitioning
-def _token(table):
-    del table
-    return jnp.zeros((1,), jnp.int32)
+@functools.cache
+def _token_maker():
+    from jax.experimental.custom_partitioning import custom_partitioning  # needed only where there are several devices
 
+    @custom_partitioning
+    def token(table):
+        del table
+        return jnp.zeros((1,), jnp.int32)
 
-def _partition(mesh, args, result):
-    del result
-    place = args[0].sharding
-    _refuse(f"table of shape {args[0].shape}", getattr(place, "spec", None))
-    return mesh, lambda table: jnp.zeros((1,), jnp.int32), NamedSharding(mesh, P()), (place,)
+    def partition(mesh, args, result):
+        del result
+        place = args[0].sharding
+        _refuse(f"table of shape {args[0].shape}", getattr(place, "spec", None))
+        return mesh, lambda table: jnp.zeros((1,), jnp.int32), NamedSharding(mesh, P()), (place,)
 
-
-_token.def_partition(
-    partition=_partition,
-    infer_sharding_from_operands=lambda mesh, args, result: NamedSharding(mesh, P()),
-    sharding_rule="rows columns -> one",
-)
+    token.def_partition(
+        partition=partition,
+        infer_sharding_from_operands=lambda mesh, args, result: NamedSharding(mesh, P()),
+        sharding_rule="rows columns -> one",
+    )
+    return token
 
 
 def whole_token(tables: Iterable[jax.Array]) -> jax.Array | None:
@@ -59,4 +62,4 @@ def whole_token(tables: Iterable[jax.Array]) -> jax.Array | None:
     axis_types = jax.sharding.get_abstract_mesh().axis_types
     if jax.device_count() == 1 or any(t != AxisType.Auto for t in axis_types):
         return None
-    return sum((_token(table) for table in tables), jnp.zeros((1,), jnp.int32))
+    return sum((_token_maker()(table) for table in tables), jnp.zeros((1,), jnp.int32))

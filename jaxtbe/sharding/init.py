@@ -50,4 +50,3 @@ def _uniform_part(key: jax.Array, table: Table, first: jax.Array, rows: int) -> 
         return jax.lax.dynamic_update_slice_in_dim(part, new, at, 0)
 
     return jax.lax.fori_loop(0, -(-rows // block) + 2, fill, jnp.zeros((rows, table.dim), table.dtype))
-

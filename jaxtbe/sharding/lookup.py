@@ -10,7 +10,7 @@ from jax.sharding import PartitionSpec as P
 
 from jaxtbe import ops
 from jaxtbe.errors import value_error
-from jaxtbe.sharding.blocks import Rows, count_valid, find_faults, take_block
+from jaxtbe.sharding.blocks import Rows, count_valid, take_block
 from jaxtbe.sharding.placement import Sharding
 
 
@@ -33,7 +33,8 @@ def sharded_lookup(spec, tables, ids, offsets, id_weights) -> tuple[dict[str, ja
 
     def on_device(tables, ids, offsets, id_weights):
         rows = Rows.of(sharding, [(f.table, spec.table_of(f).rows) for f in spec.features])
-        faults = find_faults(rows, ids, offsets)
+        limits = tuple(int(r) for r in rows.whole)
+        faults = ops.count_faults(ids, offsets, rows=limits, implementation=spec.implementation)
         acts: dict[str, jax.Array] = {}
         for group in spec.lookup_groups:
             out, read = _lookup_group(sharding, group, rows, tables, ids, offsets, id_weights, spec.implementation)
@@ -119,6 +120,6 @@ def sharded_id_weights_gradient(spec, tables, bags, d_acts) -> jax.Array:
         return jnp.where(is_mean[jnp.minimum(block.at.feature, len(spec.features) - 1)], total / count, total)
 
     table_specs = {name: sharding.spec_of(name) for name in tables}
-    d_specs = {name: sharding.split for name in d_acts}
+    d_specs = dict.fromkeys(d_acts, sharding.split)
     args = tables, bags.ids, bags.offsets, d_acts
     return sharding.on_each_device(on_device, (table_specs, P(), P(), d_specs), P(), *args)

@@ -86,7 +86,9 @@ def make_sharding(spec, mesh: Mesh, placements, axis) -> Sharding:
         raise value_error(API, "placements", f"tables among {sorted(spec.tables_by_name)}", str(wrong), "Correct them")
     for name, placement in placements.items():
         if placement not in PLACEMENTS:
-            raise value_error(API, f"table {name!r}", "'rows' or 'replicated'", repr(placement), "Choose one of the two")
+            raise value_error(
+                API, f"table {name!r}", "'rows' or 'replicated'", repr(placement), "Choose one of the two"
+            )
     sharding = Sharding(mesh, axes, tuple(sorted(n for n, p in placements.items() if p == "replicated")))
     for table in spec.tables:
         if sharding.is_split(table.name):
@@ -99,7 +101,11 @@ def _check_table(table, devices: int) -> None:
     if table.rows % devices:
         rows = -(-table.rows // devices) * devices
         raise value_error(
-            API, obj, f"rows that {devices} devices share evenly", str(table.rows), f"Use {rows}, or place it replicated"
+            API,
+            obj,
+            f"rows that {devices} devices share evenly",
+            str(table.rows),
+            f"Use {rows}, or place it replicated",
         )
     if table.zch is not None and buckets % devices:
         raise value_error(

@@ -32,6 +32,4 @@ def on_evicted_rows(sharding: Sharding | None, table, reset: Callable, arrays: A
 
     array_specs, evicted_spec = row_specs(sharding, table.name, table.rows, arrays), sharding.spec_of(table.name)
     in_specs = array_specs, evicted_spec, evicted_spec, P()
-    return sharding.on_each_device(
-        on_device, in_specs, array_specs, arrays, report.evicted, report.evicted_ids, more
-    )
+    return sharding.on_each_device(on_device, in_specs, array_specs, arrays, report.evicted, report.evicted_ids, more)

@@ -107,7 +107,9 @@ def _check_rounding(sharding: Sharding, table: str, config: Any) -> None:
 def sharded_square_norms(sharding: Sharding, square_norms: Callable, names, shapes, lookups) -> jax.Array:
     """f32[tables]: `square_norms(lookups, shapes)` of each device's rows, summed over the devices that split a table."""
     split = jnp.asarray([sharding.is_split(n) for n in names])
-    local = tuple((r // sharding.devices if sharding.is_split(n) else r, d) for n, (r, d) in zip(names, shapes, strict=True))
+    local = tuple(
+        (r // sharding.devices if sharding.is_split(n) else r, d) for n, (r, d) in zip(names, shapes, strict=True)
+    )
 
     def on_device(lookups):
         shares = [take_share(sharding, names, [r for r, _ in shapes], lookup) for lookup in lookups]
