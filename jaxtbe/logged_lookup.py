@@ -58,7 +58,7 @@ def _logged_backward(spec, key, saved, cotangents):
 
 
 if SUPPORTED:
-    _logged.defvjp_with_logs(  # type: ignore[attr-defined]
+    _logged.defvjp_with_logs(  # type: ignore[attr-defined]  # of newer JAX
         _logged_forward, _logged_backward, symbolic_zeros=True
     )
 
