@@ -75,7 +75,7 @@ def _reset_table(spec: Spec, table: Table, array: jax.Array, report: zch.ZchRepo
         values = jax.vmap(row)(ids)
         return ops.store_rows([array], evicted, starts, values, implementation=spec.implementation)[0]
 
-    reset = from_hash if table.initializer is None else from_initializer
+    reset = from_hash if initializer is None else from_initializer
     return on_evicted_rows(spec.sharding, table, reset, array, report, jnp.asarray(seed, jnp.uint32))
 
 
