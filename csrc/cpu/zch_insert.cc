@@ -1,15 +1,14 @@
 #include "csrc/cpu/zch_insert.h"
 
-#include <climits>
 #include <vector>
 
 #include "csrc/common/zch/choice.h"
-#include "csrc/cpu/arena.h"
+#include "csrc/common/arena.h"
 #include "csrc/cpu/prefetched.h"
 #include "csrc/cpu/radix_sort.h"
-#include "csrc/cpu/zch_claims.h"
+#include "csrc/common/zch/claims.h"
 #include "csrc/cpu/zch_find.h"
-#include "csrc/cpu/zch_misses.h"
+#include "csrc/common/zch/misses.h"
 
 namespace jaxtbe {
 namespace {
@@ -57,12 +56,15 @@ struct Scratch {
 // The steps of one insert, in the order in which they run. Each is a pass that ends before the next begins.
 class Inserter {
  public:
-  Inserter(const ZchInsertArgs& args, const Pool& pool, Arena arena)
+  Inserter(const ZchInsertArgs& args, const Pool& pool, int64_t grain)
       : args_(args),
         pool_(pool),
-        scratch_(args.batch.num_ids, arena),
-        tasks_(SplitPositions(args.batch, args.grain)),
-        score_(static_cast<int32_t>(std::clamp<int64_t>(int64_t{args.now} + args.ttl, INT_MIN, INT_MAX))) {}
+        grain_(grain),
+        now_(*args.now),
+        ttl_(*args.ttl),
+        score_(DefaultScore(now_, ttl_)),
+        scratch_(ScratchOf(args)),
+        tasks_(SplitPositions(args.batch, grain)) {}
 
   void Run() {
     FillGaps();
@@ -84,6 +86,11 @@ class Inserter {
   }
 
  private:
+  static Scratch ScratchOf(const ZchInsertArgs& args) {
+    Arena arena(args.scratch);
+    return Scratch(args.batch.num_ids, arena);
+  }
+
   // Runs task(i, tally) for i in [0, count), and adds up the tallies.
   template <class F>
   void ForEach(int64_t count, F task) {
@@ -98,7 +105,7 @@ class Inserter {
   // The same over parts of a scratch table.
   template <class F>
   void ForEachPart(int64_t entries, F task) {
-    const int64_t parts = NumParts(entries, args_.grain);
+    const int64_t parts = NumParts(entries, grain_);
     ForEach(parts, [&](int64_t i, Tally& tally) { task(Part(entries, parts, i), tally); });
   }
 
@@ -139,7 +146,7 @@ class Inserter {
                     Report(n, slot, Outcome::kHit);
                     AtomicMax(slots.last_seen + slot, Score(n));
                     if (slots.counts) AtomicAdd(slots.counts + slot, 1);
-                    tally.unsettled += args_.rules.eviction != Eviction::kNone && Score(n) < args_.now;
+                    tally.unsettled += args_.rules.eviction != Eviction::kNone && Score(n) < now_;
                   });
     });
   }
@@ -164,7 +171,7 @@ class Inserter {
         const Outcome outcome = static_cast<Outcome>(args_.status[n]);
         if (outcome == Outcome::kFailed) {
           add.Push(n);
-        } else if (protects && outcome == Outcome::kHit && args_.slots.last_seen[args_.rows[n]] < args_.now) {
+        } else if (protects && outcome == Outcome::kHit && args_.slots.last_seen[args_.rows[n]] < now_) {
           claims.Protect(args_.rows[n]);
         }
       }
@@ -178,7 +185,7 @@ class Inserter {
   // precedence.
   void MakeClaims(const MissingIds& missing, const SlotClaims& claims) {
     const SlotChooser chooser({args_.slots.identities, args_.slots.last_seen}, args_.layout, args_.rules.eviction,
-                              args_.now);
+                              now_);
     ForEachPart(missing.capacity(), [&](Range part, Tally& tally) {
       // In a failing chain some id is left without a slot; which one may be known only when all claims are made.
       auto settle = WithPrefetch<Request>(
@@ -186,7 +193,7 @@ class Inserter {
           [&](Request first) { tally[Counter::kFailures] += !Settle(chooser, missing, claims, first); });
       auto choose = WithPrefetch<NewClaimant>([&](const NewClaimant& item) { PrefetchHome(item.claimant.window); },
                                               [&](const NewClaimant& item) {
-                                                Choice choice = kBeforeFirst;
+                                                Choice choice = BeforeFirst();
                                                 if (chooser.Next(item.claimant, &choice)) {
                                                   settle.Push({item.index, chooser.SlotOf(item.claimant, choice)});
                                                 } else {
@@ -260,7 +267,7 @@ class Inserter {
     winner.evicted = slots.identities[slot] != kNoId;
     if (winner.evicted) {
       scratch_.evicted[AtomicAdd(&num_evicted_, int64_t{1})] = static_cast<uint64_t>(slot) << 32;
-      tally.evicted_age += int64_t{args_.now} + args_.ttl - slots.last_seen[slot];
+      tally.evicted_age += int64_t{now_} + ttl_ - slots.last_seen[slot];
     }
     ++tally[Counter::kInserts];
     tally[Counter::kEvictions] += winner.evicted;
@@ -326,9 +333,11 @@ class Inserter {
 
   const ZchInsertArgs& args_;
   const Pool& pool_;
+  const int64_t grain_;
+  const int32_t now_, ttl_;
+  const int32_t score_;  // where there are no scores by id
   const Scratch scratch_;
   const std::vector<ZchTask> tasks_;
-  const int32_t score_;  // where there are no scores by id
   Tally total_;
   int64_t num_evicted_ = 0;
 };
@@ -341,6 +350,6 @@ size_t ZchInsertScratchBytes(int64_t num_ids) {
   return arena.used();
 }
 
-void ZchInsert(const ZchInsertArgs& args, const Pool& pool) { Inserter(args, pool, Arena(args.scratch)).Run(); }
+void ZchInsert(const ZchInsertArgs& args, const Pool& pool, int64_t grain) { Inserter(args, pool, grain).Run(); }
 
 }  // namespace jaxtbe

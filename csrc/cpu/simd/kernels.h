@@ -2,8 +2,9 @@
 #pragma once
 
 #include "csrc/common/zch/probe.h"
+#include "csrc/common/update_args.h"
 #include "csrc/cpu/lookup.h"
-#include "csrc/cpu/update.h"
+#include "csrc/cpu/occurrences.h"
 
 namespace jaxtbe {
 
@@ -11,6 +12,7 @@ namespace jaxtbe {
 struct UpdateRun {
   DType dtype;
   const UpdateTable* tables;
+  const uint32_t* seed_and_step;
   const TouchedRows& rows;
 };
 

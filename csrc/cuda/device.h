@@ -1,0 +1,41 @@
+// The CUDA language as the kernels use it: the only header of csrc/cuda that tells nvcc from the emulation of
+// tests/cuda_emulation, which compiles kernels with the host's compiler and runs them on the CPU.
+//
+//   JAXTBE_SHARED(T, name, n)   declares an array in shared memory
+//   LoadRelaxed(p)              reads what other threads write atomically at the same time
+//   LaunchKernel(...)           kernel<<<...>>>(...)
+#pragma once
+
+#include <cstdint>
+
+#include "csrc/common/macros.h"
+
+#if defined(JAXTBE_CUDA_EMULATION)
+
+#include "tests/cuda_emulation/emulation.h"
+
+#else
+
+#include <cuda_runtime.h>
+
+#if defined(__CUDACC__)
+
+#define JAXTBE_SHARED(T, name, ...) __shared__ T name[__VA_ARGS__]
+
+namespace jaxtbe {
+
+template <class T>
+__host__ __device__ __forceinline__ T LoadRelaxed(const T* p) {
+  return *static_cast<const volatile T*>(p);
+}
+
+template <class... Params, class... Args>
+cudaError_t LaunchKernel(void (*kernel)(Params...), dim3 grid, unsigned block, cudaStream_t stream, Args&&... args) {
+  kernel<<<grid, block, 0, stream>>>(static_cast<Params>(args)...);
+  return cudaPeekAtLastError();
+}
+
+}  // namespace jaxtbe
+
+#endif
+#endif
