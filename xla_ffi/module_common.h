@@ -11,7 +11,7 @@ namespace jaxtbe {
 namespace py = pybind11;
 
 // The twin of INTERFACE_VERSION in jaxtbe/_native.py.
-constexpr int kInterfaceVersion = 2;
+constexpr int kInterfaceVersion = 3;
 
 inline py::capsule Capsule(XLA_FFI_Error* (*handler)(XLA_FFI_CallFrame*)) {
   return py::capsule(reinterpret_cast<void*>(handler), "xla._CUSTOM_CALL_TARGET");
@@ -38,8 +38,10 @@ inline void DefineCommon(py::module_& m) {
       "ffi_api_version", [] { return py::make_tuple(XLA_FFI_API_MAJOR, XLA_FFI_API_MINOR); },
       "The XLA FFI version this library was built with.");
   m.def("interface_version", [] { return kInterfaceVersion; }, "Changes with the operands or attributes of a target.");
-  m.def("update_scratch_bytes", &UpdateScratchBytes, py::arg("capacity"), py::arg("max_dim"));
-  m.def("row_gradients_scratch_bytes", &RowGradientsScratchBytes, py::arg("capacity"), py::arg("max_dim"));
+  m.def("update_scratch_bytes", &UpdateScratchBytes, py::arg("capacity"), py::arg("max_dim"),
+        py::arg("num_tables"));
+  m.def("row_gradients_scratch_bytes", &RowGradientsScratchBytes, py::arg("capacity"), py::arg("max_dim"),
+        py::arg("num_tables"));
   m.def("zch_insert_scratch_bytes", &ZchInsertScratchBytes, py::arg("num_ids"));
 }
 

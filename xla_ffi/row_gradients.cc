@@ -26,7 +26,8 @@ Operands ReadOperands(ffi::RemainingArgs operands, Ints lookups, Ints layout, In
   out.args.sources = out.sources.data();
   out.args.num_sources = static_cast<int64_t>(out.sources.size());
   out.args.scratch = scratch->untyped_data();
-  const size_t needed = RowGradientsScratchBytes(out.args.capacity, MaxDim(out.args.tables, out.args.num_tables));
+  const size_t needed = RowGradientsScratchBytes(out.args.capacity, MaxDim(out.args.tables, out.args.num_tables),
+                                                 out.args.num_tables);
   if (!read.ok()) out.fault = read.fault();
   if (read.ok() && scratch->size_bytes() < needed) out.fault = "the scratch of the row gradients is too small";
   return out;

@@ -68,7 +68,7 @@ ffi::Error UpdateImpl(ContextArg context, ffi::BufferR2<ffi::F32> hyper, ffi::Bu
     tables[t].hyper = hyper.typed_data() + t * hyper.dimensions()[1];
     tables[t].number = static_cast<uint32_t>(table_ids[t]);
   }
-  if (scratch->size_bytes() < UpdateScratchBytes(capacity, MaxDim(shapes.data(), num_tables))) {
+  if (scratch->size_bytes() < UpdateScratchBytes(capacity, MaxDim(shapes.data(), num_tables), num_tables)) {
     return BuildFault("the update's scratch is too small");
   }
   const UpdateArgs args = {dtype,

@@ -6,11 +6,7 @@
 
 #include "csrc/common/macros.h"
 
-#if defined(JAXTBE_CUDA_EMULATION)
-#include "csrc/cuda/device.h"
-#endif
-
-// In device code: 1 where CUDA's atomics are to be used, which the emulation has, too.
+// 1 where CUDA's atomics are to be used: in device code, and in the emulation, which has them built in like nvcc.
 #if defined(__CUDA_ARCH__) || defined(JAXTBE_CUDA_EMULATION)
 #define JAXTBE_DEVICE_ATOMICS 1
 #else
@@ -37,7 +33,11 @@ JAXTBE_HD typename AtomicWord<T>::Type* AtomicPointer(T* p) {
 
 template <class T>
 JAXTBE_HD T AtomicLoad(const T* p) {
-  return LoadRelaxed(p);
+#if defined(JAXTBE_CUDA_EMULATION)
+  return emulation::LoadRelaxed(p);
+#else
+  return *static_cast<const volatile T*>(p);
+#endif
 }
 template <class T>
 JAXTBE_HD T AtomicAdd(T* p, T x) {

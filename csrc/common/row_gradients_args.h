@@ -13,7 +13,7 @@ struct RowGradientsArgs {
   const Source* sources;
   int64_t num_sources;
   int64_t capacity;  // ids of all lookups together
-  void* scratch;     // RowGradientsScratchBytes(capacity, largest dim)
+  void* scratch;     // RowGradientsScratchBytes(capacity, largest dim, num_tables)
 };
 
 // The touched rows of all tables, which have one dim: sorted by (table, row), each once.

@@ -34,7 +34,7 @@ struct UpdateArgs {
   int64_t num_sources;
   int64_t capacity;               // ids of all lookups together
   const uint32_t* seed_and_step;  // of stochastic rounding
-  void* scratch;                  // UpdateScratchBytes(capacity, largest dim)
+  void* scratch;                  // UpdateScratchBytes(capacity, largest dim, num_tables)
 };
 
 }  // namespace jaxtbe

@@ -9,7 +9,7 @@
 
 namespace jaxtbe {
 
-size_t RowGradientsScratchBytes(int64_t capacity, int64_t max_dim);
+size_t RowGradientsScratchBytes(int64_t capacity, int64_t max_dim, int64_t num_tables);
 
 // norms[t]: the sum of the squares of the gradients of the rows of table t.
 void SquareNorms(const RowGradientsArgs& args, float* norms, const Pool& pool);

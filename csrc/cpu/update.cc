@@ -5,7 +5,7 @@
 
 namespace jaxtbe {
 
-size_t UpdateScratchBytes(int64_t capacity, int64_t max_dim) {
+size_t UpdateScratchBytes(int64_t capacity, int64_t max_dim, int64_t /*num_tables*/) {
   Arena arena(nullptr);
   Backward(capacity, kUpdateBuffers * max_dim, arena);
   return arena.used();

@@ -9,7 +9,7 @@
 
 namespace jaxtbe {
 
-size_t UpdateScratchBytes(int64_t capacity, int64_t max_dim);
+size_t UpdateScratchBytes(int64_t capacity, int64_t max_dim, int64_t num_tables);
 void Update(const UpdateArgs& args, const Pool& pool);
 
 }  // namespace jaxtbe

@@ -2,13 +2,11 @@
 
 #include <vector>
 
-#include "csrc/common/zch/choice.h"
 #include "csrc/common/arena.h"
+#include "csrc/common/zch/settle.h"
 #include "csrc/cpu/prefetched.h"
 #include "csrc/cpu/radix_sort.h"
-#include "csrc/common/zch/claims.h"
 #include "csrc/cpu/zch_find.h"
-#include "csrc/common/zch/misses.h"
 
 namespace jaxtbe {
 namespace {
@@ -27,12 +25,6 @@ struct Tally {
     evicted_age += other.evicted_age;
     for (int k = 0; k < kNumCounters; ++k) counters[k] += other.counters[k];
   }
-};
-
-// A missing id, and a slot that it asks for or has won.
-struct Request {
-  uint32_t index;
-  int32_t slot;
 };
 
 struct NewClaimant {
@@ -190,7 +182,7 @@ class Inserter {
       // In a failing chain some id is left without a slot; which one may be known only when all claims are made.
       auto settle = WithPrefetch<Request>(
           [&](Request first) { claims.PrefetchClaim(first.slot); },
-          [&](Request first) { tally[Counter::kFailures] += !Settle(chooser, missing, claims, first); });
+          [&](Request first) { tally[Counter::kFailures] += !Settle(chooser, args_.layout, missing, claims, first); });
       auto choose = WithPrefetch<NewClaimant>([&](const NewClaimant& item) { PrefetchHome(item.claimant.window); },
                                               [&](const NewClaimant& item) {
                                                 Choice choice = BeforeFirst();
@@ -204,7 +196,7 @@ class Inserter {
         if (missing[i].id == kNoId) continue;
         if (missing[i].count >= args_.rules.admit_after) {
           const uint32_t index = static_cast<uint32_t>(i);
-          choose.Push({index, ClaimantOf(missing, index)});
+          choose.Push({index, ClaimantOf(missing, args_.layout, index)});
         } else {
           ++tally[Counter::kUnadmitted];
         }
@@ -227,24 +219,6 @@ class Inserter {
     PrefetchForWrite(args_.slots.identities + slot);
     PrefetchForWrite(args_.slots.last_seen + slot);
     if (args_.slots.counts) PrefetchForWrite(args_.slots.counts + slot);
-  }
-
-  Claimant ClaimantOf(const MissingIds& missing, uint32_t index) const {
-    return {missing[index].id, missing[index].score, args_.layout.WindowOf(missing[index].id)};
-  }
-
-  // Claims a slot for an id, then one for the id that it displaced, and so on. False if the last of them found none.
-  // Every turn moves one id forward in its preferences and none ever moves back, so the turns of all threads together
-  // are fewer than the slots of all windows.
-  bool Settle(const SlotChooser& chooser, const MissingIds& missing, const SlotClaims& claims, Request request) const {
-    for (;;) {
-      const uint32_t left = claims.Offer(request.slot, request.index);
-      if (left == SlotClaims::kNobody) return true;
-      const Claimant claimant = ClaimantOf(missing, left);
-      Choice choice = chooser.ChoiceOf(claimant, request.slot);
-      if (!chooser.Next(claimant, &choice)) return false;
-      request = {left, chooser.SlotOf(claimant, choice)};
-    }
   }
 
   // Gives the slots to those who hold the final claims.

@@ -32,7 +32,7 @@ void ForEachBatch(const T* items, int64_t count, F f) {
 
 // Grid: one thread for each descriptor.
 template <class T>
-__global__ void StoreDescriptorsKernel(Descriptors<T> batch, T* out) {
+__global__ void StoreDescriptorsKernel(const __grid_constant__ Descriptors<T> batch, T* out) {
   const int i = blockIdx.x * blockDim.x + threadIdx.x;
   if (i < batch.count) out[i] = batch.items[i];
 }

@@ -2,7 +2,6 @@
 // tests/cuda_emulation, which compiles kernels with the host's compiler and runs them on the CPU.
 //
 //   JAXTBE_SHARED(T, name, n)   declares an array in shared memory
-//   LoadRelaxed(p)              reads what other threads write atomically at the same time
 //   LaunchKernel(...)           kernel<<<...>>>(...)
 #pragma once
 
@@ -23,11 +22,6 @@
 #define JAXTBE_SHARED(T, name, ...) __shared__ T name[__VA_ARGS__]
 
 namespace jaxtbe {
-
-template <class T>
-__host__ __device__ __forceinline__ T LoadRelaxed(const T* p) {
-  return *static_cast<const volatile T*>(p);
-}
 
 template <class... Params, class... Args>
 cudaError_t LaunchKernel(void (*kernel)(Params...), dim3 grid, unsigned block, cudaStream_t stream, Args&&... args) {

@@ -17,10 +17,10 @@ namespace jaxtbe {
 LaunchStatus Lookup(const LookupArgs& args, cudaStream_t stream);
 LaunchStatus IdWeightsGrad(const IdWeightsGradArgs& args, cudaStream_t stream);
 
-size_t UpdateScratchBytes(int64_t capacity, int64_t max_dim);
+size_t UpdateScratchBytes(int64_t capacity, int64_t max_dim, int64_t num_tables);
 LaunchStatus Update(const UpdateArgs& args, cudaStream_t stream);
 
-size_t RowGradientsScratchBytes(int64_t capacity, int64_t max_dim);
+size_t RowGradientsScratchBytes(int64_t capacity, int64_t max_dim, int64_t num_tables);
 LaunchStatus SquareNorms(const RowGradientsArgs& args, float* norms, cudaStream_t stream);
 LaunchStatus RowGradients(const RowGradientsArgs& args, const RowGradientsOutput& out, cudaStream_t stream);
 

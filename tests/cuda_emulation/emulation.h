@@ -1,5 +1,6 @@
 // The CUDA language for a host compiler: kernels run on the CPU, one fiber for each CUDA thread, all on one OS thread.
-// Included by csrc/cuda/device.h alone. What is not here, kernels do not use: no cooperative groups, no __activemask.
+// Force-included, as nvcc does with cuda_runtime.h. What is not here, kernels do not use: no cooperative groups, no
+// __activemask.
 #pragma once
 
 #include <algorithm>
@@ -13,6 +14,7 @@
 #define __device__
 #define __host__
 #define __launch_bounds__(...)
+#define __grid_constant__
 #define __forceinline__ inline __attribute__((always_inline))
 
 struct uint2 {
@@ -105,11 +107,13 @@ inline int __ffs(unsigned x) { return __builtin_ffs(static_cast<int>(x)); }
 
 namespace jaxtbe {
 
+namespace emulation {
 template <class T>
 T LoadRelaxed(const T* p) {
-  emulation::MaybeSwitch();
+  MaybeSwitch();
   return __atomic_load_n(p, __ATOMIC_RELAXED);
 }
+}  // namespace emulation
 
 template <class... Params, class... Args>
 cudaError_t LaunchKernel(void (*kernel)(Params...), dim3 grid, unsigned block, cudaStream_t, Args&&... args) {

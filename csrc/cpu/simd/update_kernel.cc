@@ -1,7 +1,5 @@
 #include "csrc/cpu/simd/update_kernel.h"
 
-#include <cmath>
-
 #include "csrc/common/math.h"
 #include "csrc/common/optim/rules.h"
 #include "csrc/common/rounding.h"
@@ -14,7 +12,7 @@ namespace {
 
 // Clipping and L2 decay, which come before every rule.
 JAXTBE_HD const float* AdjustGradient(const float* g, const float* w, const Hyper& h, int64_t dim, float* buffer) {
-  if (std::isinf(h.clip) && h.l2 == 0) return g;
+  if (IsInfinite(h.clip) && h.l2 == 0) return g;
   ForEachPack(dim, [&](auto pack, int64_t c) {
     using V = decltype(pack);
     V value = Clip(Load<V>(g + c), h.clip);
@@ -25,7 +23,7 @@ JAXTBE_HD const float* AdjustGradient(const float* g, const float* w, const Hype
 }
 
 JAXTBE_HD void LimitNorm(float* w, float max_norm, int64_t dim) {
-  if (std::isinf(max_norm)) return;
+  if (IsInfinite(max_norm)) return;
   const float norm = Sqrt(SumPacks(dim, [&](auto pack, int64_t c) {
     const auto v = Load<decltype(pack)>(w + c);
     return v * v;
