@@ -95,16 +95,18 @@ JAXTBE_HD bool Handles(int64_t dim) {
   return !Columns::kInRegisters;
 }
 
-// g = the sum of a part's contributions, or the first or last of them alone. It starts from -0.0, the neutral element of
-// addition, so that a single contribution keeps its bits, zeros of either sign included.
+// g = the sum of a part's contributions, or the first or last of them alone.
 template <class Columns>
 __device__ __forceinline__ void SumPart(const Columns& columns, const SortedContributions& sorted, RunPart part,
                                         Duplicates duplicates, typename Columns::Floats& g) {
   if (duplicates == Duplicates::kFirst) part.end = part.begin + 1;
   if (duplicates == Duplicates::kLast) part.begin = part.end - 1;
-  columns.ForEach([&](auto i, auto) { g[i] = -0.0f; });
+  const Contribution first = sorted.contributions[sorted.occurrences[part.begin]];
+  // A single contribution is taken as it is: no arithmetic that could change a zero's sign.
+  if (part.end == part.begin + 1 && first.coefficient == 1) return columns.LoadRow(first.row, g);
+  columns.ForEach([&](auto i, auto) { g[i] = 0.0f; });
   if constexpr (Columns::kInRegisters) {
-    constexpr int kAhead = Columns::kMaxDim <= 128 ? 4 : 2;  // rows in flight: as many as leave registers for the rest
+    constexpr int kAhead = Columns::kRowsAhead;
     for (int64_t p = part.begin; p < part.end; p += kAhead) {
       Contribution c[kAhead];
       typename Columns::Floats rows[kAhead];
@@ -134,8 +136,8 @@ __device__ __forceinline__ void SumPart(const Columns& columns, const SortedCont
 // Grid: one warp for each chunk; with memory columns kMemoryWarps warps, which take chunks in turn.
 // Block: kBlock threads, each warp alone.
 template <class Columns, class Visitor>
-__global__ void __launch_bounds__(kBlock) VisitChunksKernel(SortedContributions sorted, Visitor visitor,
-                                                           BackwardScratch scratch, int64_t warps) {
+__global__ void __launch_bounds__(kBlock, Columns::kMinBlocks)
+    VisitChunksKernel(SortedContributions sorted, Visitor visitor, BackwardScratch scratch, int64_t warps) {
   const int64_t warp = (static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) / kWarp;
   if (warp >= warps) return;
   for (int64_t c = warp; c * kChunk < sorted.count; c += warps) {
@@ -163,8 +165,8 @@ __global__ void __launch_bounds__(kBlock) VisitChunksKernel(SortedContributions 
 //
 // Grid: at most kMemoryWarps warps, which take chunks in turn. Block: kBlock threads, each warp alone.
 template <class Visitor>
-__global__ void __launch_bounds__(kBlock) VisitCrossingRowsKernel(SortedContributions sorted, Visitor visitor,
-                                                                 BackwardScratch scratch, int64_t warps) {
+__global__ void __launch_bounds__(kBlock, MemoryColumns::kMinBlocks)
+    VisitCrossingRowsKernel(SortedContributions sorted, Visitor visitor, BackwardScratch scratch, int64_t warps) {
   const int64_t warp = (static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) / kWarp;
   if (warp >= warps) return;
   for (int64_t c = warp; (c + 1) * kChunk < sorted.count; c += warps) {
@@ -180,9 +182,9 @@ __global__ void __launch_bounds__(kBlock) VisitCrossingRowsKernel(SortedContribu
     const bool only_last = table.duplicates == Duplicates::kLast;
     const int64_t stop = table.duplicates == Duplicates::kFirst ? c : last;
     columns.ForEach([&](int64_t i, int64_t column) {
-      float sum = only_last ? -0.0f : scratch.Part(c, false)[column];
+      float sum = only_last ? scratch.Part(last, true)[column] : scratch.Part(c, false)[column];
 #pragma unroll 4
-      for (int64_t q = only_last ? last : c + 1; q <= stop; ++q) sum += scratch.Part(q, true)[column];
+      for (int64_t q = only_last ? last + 1 : c + 1; q <= stop; ++q) sum += scratch.Part(q, true)[column];
       g[i] = sum;
     });
     const int64_t first = begin + LowerBound(sorted.keys + begin, kChunk, key);

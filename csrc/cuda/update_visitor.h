@@ -17,13 +17,14 @@ struct UpdateVisitor {
   template <class Columns>
   __device__ __forceinline__ void Visit(const Columns& columns, const typename Columns::Floats& g,
                                         const TouchedRow& touched) const {
-    const UpdateTable table = tables[touched.table];
+    const UpdateTable& table = tables[touched.table];
     const Hyper hyper = *reinterpret_cast<const Hyper*>(table.hyper);
     const int64_t first = touched.row * touched.dim;
     T* weights = static_cast<T*>(table.data) + first;
 
     Row<Columns, Rule::kElementStates> row = {columns, columns.Take(1), g, {}, 0.0f, static_cast<float>(touched.dim)};
     columns.LoadRow(weights, row.w);
+#pragma unroll
     for (int k = 0; k < Rule::kElementStates; ++k) {
       row.element_states[k] = columns.Take(2 + k);
       LoadState(columns, table, k, first, row.element_states[k]);
@@ -36,6 +37,7 @@ struct UpdateVisitor {
 
     LimitNorm(columns, hyper.max_norm, row);
     StoreWeights(columns, hyper, table, touched.row, weights, row.w);
+#pragma unroll
     for (int k = 0; k < Rule::kElementStates; ++k) StoreState(columns, table, k, first, row.element_states[k]);
     if constexpr (Rule::kRowStates > 0) {
       __syncwarp();  // every lane has read it
