@@ -2,11 +2,12 @@
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
   $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 VENV := .venv
+PEERS := .venv-peers
 PIP := $(VENV)/bin/pip --disable-pip-version-check
 RUN := $(VENV)/bin/python
 SOURCES := $(shell find csrc xla_ffi cmake jaxtbe -name '*.cc' -o -name '*.h' -o -name '*.cu' -o -name '*.cmake') CMakeLists.txt pyproject.toml
 
-.PHONY: help demo demo-memory test test-fast sanitize lint types bench wheel clean
+.PHONY: help demo demo-memory demo-zch test test-fast sanitize lint types bench bench-peers wheel clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -18,6 +19,10 @@ demo: $(VENV)/built $(VENV)/examples
 ## make demo-memory  train an event-driven memory model on a year of flights
 demo-memory: $(VENV)/built $(VENV)/examples
 	$(RUN) examples/memory_layer.py
+
+## make demo-zch     the same with aircraft that are 64-bit hashes, and fewer rows than aircraft
+demo-zch: $(VENV)/built $(VENV)/examples
+	$(RUN) examples/memory_layer_zch.py
 
 ## make test         all tests
 test: $(VENV)/built $(VENV)/examples
@@ -40,15 +45,26 @@ lint: $(VENV)/lint
 types: $(VENV)/lint $(VENV)/built
 	$(VENV)/bin/mypy
 
-## make bench        benchmarks beside plain JAX (and FBGEMM, if installed)
+## make bench        benchmarks beside plain JAX, and beside FBGEMM and torch after make bench-peers
 bench: $(VENV)/built $(VENV)/examples
-	$(RUN) -m benchmarks
+	$(RUN) -m benchmarks --patience 5
+	$(RUN) -m benchmarks.dispatch
+	$(RUN) -m benchmarks.import_time
+	$(RUN) -m benchmarks --plots
+
+## make bench-peers  an environment of their own, .venv-peers, for FBGEMM and torch (CPU)
+bench-peers: $(PEERS)/built
+
+$(PEERS)/built: requirements/bench-peers.txt
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/pip --disable-pip-version-check install -q -r requirements/bench-peers.txt
+	touch $@
 
 wheel: $(VENV)/tools
 	$(PIP) wheel -q --no-build-isolation --no-deps -w dist .
 
 clean:
-	rm -rf $(VENV) build dist out
+	rm -rf $(VENV) $(PEERS) build dist out
 
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "jaxtbe: Python 3.11 or newer: expected on the PATH, got none. Install it, or call make PYTHON=..."; exit 1; }

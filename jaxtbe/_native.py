@@ -42,7 +42,7 @@ def check_runtime(built: tuple[int, int], running: tuple[int, int]) -> None:
         )
 
 
-INTERFACE_VERSION = 3
+INTERFACE_VERSION = 4
 """The twin of kInterfaceVersion in xla_ffi/module_common.h: it changes with the operands or attributes of a target."""
 
 

@@ -1,5 +1,6 @@
 """Builds `Bags` from what people have: arrays, lists of lists, or ids with lengths. NumPy only."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,7 +22,7 @@ class _Ragged(NamedTuple):
 def build_bags(spec, ids, id_weights=None, update_mask=None, capacity=None, raw=False) -> Bags:
     """See `EmbeddingBags.bags`. `raw`: keep 64-bit ids, as uint32[N, 2]."""
     _check_features(spec, "ids", ids)
-    raggeds = [_ragged_ids(f.name, ids[f.name], raw) for f in spec.features]
+    raggeds = [_ragged_ids(f.name, ids[f.name], raw, spec.table_of(f).zch is not None) for f in spec.features]
     batch_size = _batch_size(spec, raggeds)
     lengths = np.concatenate([r.lengths for r in raggeds])
     offsets = np.zeros(lengths.size + 1, np.int64)
@@ -81,8 +82,9 @@ def _batch_size(spec, raggeds) -> int:
     return next(iter(sizes.values()))
 
 
-def _ragged_ids(name: str, data: Any, raw: bool) -> _Ragged:
-    ragged = _ragged(name, data, "ids")
+def _ragged_ids(name: str, data: Any, raw: bool, hashed: bool) -> _Ragged:
+    """`raw`: keep 64 bits. `hashed`: of a table with a ZCH, where only -1 is no id."""
+    ragged = _ragged(name, data, "ids", (lambda ids: ids != -1) if hashed else (lambda ids: ids >= 0))
     values = ragged.values
     if values.size == 0:
         values = values.astype(np.int64)
@@ -105,8 +107,8 @@ def _ragged_ids(name: str, data: Any, raw: bool) -> _Ragged:
     return ragged._replace(values=values)
 
 
-def _ragged(name: str, data: Any, what: str) -> _Ragged:
-    """Any of the four forms as flat values and lengths."""
+def _ragged(name: str, data: Any, what: str, is_id: Callable = lambda ids: ids >= 0) -> _Ragged:
+    """Any of the four forms as flat values and lengths. `is_id` says which entries of a matrix are ids."""
     if isinstance(data, tuple):
         return _from_lengths(name, data, what)
     if isinstance(data, list) and any(isinstance(x, (list, tuple, np.ndarray)) for x in data):
@@ -115,7 +117,7 @@ def _ragged(name: str, data: Any, what: str) -> _Ragged:
     if array.ndim == 1:
         return _Ragged(array, np.ones(array.shape[0], np.int64), None)
     if array.ndim == 2:
-        return _from_matrix(array)
+        return _from_matrix(array, is_id)
     raise value_error(
         API,
         f"feature {name!r}",
@@ -136,12 +138,12 @@ def _from_lists(name: str, data: list) -> _Ragged:
     return _Ragged(values, np.asarray([r.size for r in rows], np.int64), None)
 
 
-def _from_matrix(array: np.ndarray) -> _Ragged:
-    """Rows of a matrix, without the negative entries at their ends; those further in keep their place."""
+def _from_matrix(array: np.ndarray, is_id: Callable) -> _Ragged:
+    """Rows of a matrix, without the entries at their ends that are no ids; those further in keep their place."""
     kept = np.ones(array.shape, bool)
     if np.issubdtype(array.dtype, np.signedinteger):
         # From the end of a row: keep everything before the last entry that is an id.
-        kept = np.logical_or.accumulate((array >= 0)[:, ::-1], axis=1)[:, ::-1]
+        kept = np.logical_or.accumulate(is_id(array)[:, ::-1], axis=1)[:, ::-1]
     return _Ragged(array[kept], kept.sum(axis=1).astype(np.int64), kept)
 
 

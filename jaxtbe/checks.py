@@ -7,8 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxtbe import ops
 from jaxtbe.embedding_grad import EmbeddingGrad
 from jaxtbe.errors import value_error
+from jaxtbe.ids import unpack_ids
 from jaxtbe.names import name_of, stable_id
 from jaxtbe.spec import Spec
 
@@ -75,16 +77,9 @@ def check(*trees) -> None:
 
 def count_faults(spec: Spec, bags) -> jax.Array:
     """i32[F, 2], as a lookup counts them: how many ids of each feature are past their table's end, and the first."""
-    from jaxtbe.reference.positions import positions
-
     bags = jax.tree.map(jnp.asarray, bags)
-    feature = positions(bags.ids.shape[0], bags.offsets, len(spec.features)).feature
-    faults = []
-    for f, of in enumerate(spec.features):
-        faulty = (feature == f) & (bags.ids >= spec.table_of(of).rows)
-        count = jnp.sum(faulty, dtype=jnp.int32)
-        faults.append(jnp.stack([count, jnp.where(count > 0, bags.ids[jnp.argmax(faulty)], -1)]))
-    return jnp.stack(faults)
+    rows = tuple(spec.table_of(f).rows for f in spec.features)
+    return ops.count_faults(bags.ids, bags.offsets, rows=rows, implementation=spec.implementation)
 
 
 def check_bags(bags, spec: Spec) -> None:
@@ -99,8 +94,10 @@ def check_bags(bags, spec: Spec) -> None:
             "Build batches with EmbeddingBags.bags",
         )
     if ids.ndim == 2:
-        return  # raw 64-bit ids: any number is one
+        ids = unpack_ids(ids)
     for f, feature in enumerate(spec.features):
+        if bags.ids.ndim == 2 and spec.table_of(feature).zch is not None:
+            continue  # a raw id may be any number
         mine = ids[offsets[f * bags.batch_size] : offsets[(f + 1) * bags.batch_size]]
         faulty = mine[mine >= spec.table_of(feature).rows]
         if faulty.size:

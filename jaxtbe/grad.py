@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
-from jax.extend.core import get_opaque_trace_state
 
 from jaxtbe.bags import Bags
 from jaxtbe.embedding_grad import EmbeddingGrad, LookupGrad
@@ -25,16 +24,22 @@ class _Lookup(NamedTuple):
     faults: jax.Array
 
 
+def _trace_state():
+    from jax.extend.core import get_opaque_trace_state  # slow to import, and needed only while a loss is traced
+
+    return get_opaque_trace_state()
+
+
 class Recording:
     """The lookups of one run of a loss, in order. Without taps it only notes what taps they need."""
 
     def __init__(self, taps: list[Taps] | None):
         self.taps = taps
         self.lookups: list[_Lookup] = []
-        self.trace_state = get_opaque_trace_state()
+        self.trace_state = _trace_state()
 
     def lookup(self, params: int, spec: Spec, tables, bags: Bags):
-        if get_opaque_trace_state() != self.trace_state:
+        if _trace_state() != self.trace_state:
             raise runtime_error(
                 API,
                 f"lookup of features {spec.feature_names}",

@@ -77,7 +77,8 @@ class EmbeddingBags:
         """Builds a batch in NumPy.
 
         Args:
-          ids: for each feature one of: a 1-D array (one id a sample), a 2-D array (negative: no id), a list of lists, or a
+          ids: for each feature one of: a 1-D array (one id a sample), a 2-D array (negative, or -1 for raw ids: no id), a list
+            of lists, or a
             pair `(ids, lengths)`. Integers of any width that are row numbers; for tables with `zch`, any int64.
           id_weights: for some features, weights in the same form; other features get 1.
           update_mask: for some features, booleans in the same form; other features get True.

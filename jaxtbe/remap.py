@@ -91,6 +91,14 @@ def _check(api: str, spec: Spec, state, bags) -> None:
         raise type_error(
             api, "ids", "raw ids as uint32[N, 2]", got, "Remap a batch once, and as EmbeddingBags.bags built it"
         )
+    if not isinstance(state, Mapping):
+        raise type_error(
+            api,
+            "zch_state",
+            "a dict from table name to state",
+            type(state).__name__,
+            "Pass what EmbeddingBags.init_zch made",
+        )
     missing = [name for name in tables if name not in state]
     if missing:
         raise value_error(

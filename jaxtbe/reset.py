@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxtbe import ops, zch
+from jaxtbe.errors import type_error
 from jaxtbe.names import stable_id
 from jaxtbe.params import EmbeddingParams
 from jaxtbe.spec import Spec
@@ -23,6 +24,14 @@ def reset_rows(
     """See `EmbeddingBags.reset_rows`."""
     from jaxtbe.optim.table_states import map_table_states
 
+    if not isinstance(params, EmbeddingParams):
+        raise type_error(
+            API,
+            "parameters",
+            "jaxtbe.EmbeddingParams",
+            type(params).__name__,
+            "Pass the EmbeddingParams alone, and put it back",
+        )
     tables = dict(params.tables)
     for table in spec.tables:
         if table.name in reports:

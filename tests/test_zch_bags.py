@@ -153,6 +153,23 @@ def test_the_whole_step_is_in_place():
     assert not re.findall(rf"\w\d+\[{rows}[,\]]\S* copy\(", compiled.as_text())
 
 
+def test_negative_raw_ids_of_a_matrix_are_kept():
+    emb = make()
+    matrix = np.array([[5, -7, -1], [-9, -3, 4]])
+    bags = emb.bags({"user_id": matrix, "genres": np.array([[1, -1], [2, -1]]), "friend": [[5, -7], [-9, -3, 4]]})
+    ids = jaxtbe.unpack_ids(bags.ids)
+    np.testing.assert_array_equal(ids[:12], [5, -7, -9, -3, 4, 1, 2, 5, -7, -9, -3, 4])
+    np.testing.assert_array_equal(bags.offsets, [0, 2, 5, 6, 7, 9, 12])
+
+
+def test_validate_looks_at_plain_tables_beside_raw_ids():
+    emb = make()
+    batch(emb, raw_ids(0, 3)).validate(emb)
+    faulty = emb.bags({"user_id": raw_ids(0, 2), "genres": [[1], [10]], "friend": raw_ids(0, 2)})
+    with pytest.raises(ValueError, match="feature 'genres' of table 'genre': expected ids below 10, got 1"):
+        faulty.validate(emb)
+
+
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
@@ -163,6 +180,17 @@ def test_the_whole_step_is_in_place():
             "table 't': expected rows divisible by",
         ),
         (lambda: make().remap({}, batch(make(), raw_ids(0, 3))), ValueError, "zch_state: expected a state for each of"),
+        (
+            lambda: make().remap(make().init_zch(), batch(make(), raw_ids(0, 3)), now=2**40),
+            ValueError,
+            r"now: expected 0 <= now < 2\*\*31, got 1099511627776. Count from a later start",
+        ),
+        (
+            lambda: make().find(None, batch(make(), raw_ids(0, 3))),
+            TypeError,
+            "zch_state: expected a dict from table name",
+        ),
+        (lambda: make().reset_rows({}, None, {}), TypeError, "parameters: expected jaxtbe.EmbeddingParams, got dict"),
         (
             lambda: make().remap(make().init_zch(), batch(make(), raw_ids(0, 3)).replace(ids=np.zeros(256, np.int32))),
             TypeError,

@@ -1,6 +1,7 @@
 // The CPU as a backend: kernels run on XLA's thread pool.
 #pragma once
 
+#include "csrc/cpu/count_faults.h"
 #include "csrc/cpu/lookup.h"
 #include "csrc/cpu/reset_rows.h"
 #include "csrc/cpu/row_gradients.h"

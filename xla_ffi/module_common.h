@@ -11,7 +11,7 @@ namespace jaxtbe {
 namespace py = pybind11;
 
 // The twin of INTERFACE_VERSION in jaxtbe/_native.py.
-constexpr int kInterfaceVersion = 3;
+constexpr int kInterfaceVersion = 4;
 
 inline py::capsule Capsule(XLA_FFI_Error* (*handler)(XLA_FFI_CallFrame*)) {
   return py::capsule(reinterpret_cast<void*>(handler), "xla._CUSTOM_CALL_TARGET");
@@ -20,6 +20,7 @@ inline py::capsule Capsule(XLA_FFI_Error* (*handler)(XLA_FFI_CallFrame*)) {
 inline py::dict Registrations() {
   py::dict targets;
   targets["jaxtbe_lookup"] = Capsule(LookupHandler);
+  targets["jaxtbe_count_faults"] = Capsule(CountFaultsHandler);
   targets["jaxtbe_id_weights_grad"] = Capsule(IdWeightsGradHandler);
   targets["jaxtbe_update"] = Capsule(UpdateHandler);
   targets["jaxtbe_square_norms"] = Capsule(SquareNormsHandler);

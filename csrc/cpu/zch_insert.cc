@@ -3,10 +3,10 @@
 #include <vector>
 
 #include "csrc/common/arena.h"
-#include "csrc/common/zch/settle.h"
 #include "csrc/cpu/prefetched.h"
 #include "csrc/cpu/radix_sort.h"
 #include "csrc/cpu/zch_find.h"
+#include "csrc/cpu/zch_matching.h"
 
 namespace jaxtbe {
 namespace {
@@ -25,11 +25,6 @@ struct Tally {
     evicted_age += other.evicted_age;
     for (int k = 0; k < kNumCounters; ++k) counters[k] += other.counters[k];
   }
-};
-
-struct NewClaimant {
-  uint32_t index;
-  Claimant claimant;
 };
 
 struct Scratch {
@@ -171,50 +166,18 @@ class Inserter {
     });
   }
 
-  // Deferred acceptance: every id asks for the slots of its window in its own order of preference, a slot keeps the
-  // claimant with precedence, and whoever is displaced asks for its next slot. Both preferences are strict and fixed
-  // before the batch, so there is one outcome, whoever asks first: that of claims made one by one in order of
-  // precedence.
+  // Lets the missing ids compete for slots.
   void MakeClaims(const MissingIds& missing, const SlotClaims& claims) {
-    const SlotChooser chooser({args_.slots.identities, args_.slots.last_seen}, args_.layout, args_.rules.eviction,
-                              now_);
+    const SlotsView slots = {args_.slots.identities, args_.slots.last_seen};
+    const SlotChooser chooser(slots, args_.layout, args_.rules.eviction, now_);
+    const SlotMatching matching(slots, chooser, args_.layout, missing, claims, args_.rules.admit_after);
     ForEachPart(missing.capacity(), [&](Range part, Tally& tally) {
-      // In a failing chain some id is left without a slot; which one may be known only when all claims are made.
-      auto settle = WithPrefetch<Request>(
-          [&](Request first) { claims.PrefetchClaim(first.slot); },
-          [&](Request first) { tally[Counter::kFailures] += !Settle(chooser, args_.layout, missing, claims, first); });
-      auto choose = WithPrefetch<NewClaimant>([&](const NewClaimant& item) { PrefetchHome(item.claimant.window); },
-                                              [&](const NewClaimant& item) {
-                                                Choice choice = BeforeFirst();
-                                                if (chooser.Next(item.claimant, &choice)) {
-                                                  settle.Push({item.index, chooser.SlotOf(item.claimant, choice)});
-                                                } else {
-                                                  ++tally[Counter::kFailures];
-                                                }
-                                              });
-      for (int64_t i = part.begin; i < part.end; ++i) {
-        if (missing[i].id == kNoId) continue;
-        if (missing[i].count >= args_.rules.admit_after) {
-          const uint32_t index = static_cast<uint32_t>(i);
-          choose.Push({index, ClaimantOf(missing, args_.layout, index)});
-        } else {
-          ++tally[Counter::kUnadmitted];
-        }
-      }
-      choose.Flush();
-      settle.Flush();
+      const MatchingCounts counts = matching.Run(part);
+      tally[Counter::kFailures] += counts.failures;
+      tally[Counter::kUnadmitted] += counts.unadmitted;
     });
   }
 
-  // An id that is missing looks at several slots: likely at some of the next line, too.
-  void PrefetchHome(Window window) const {
-    const int32_t home = args_.layout.SlotAt(window, 0), next = home + 7;
-    Prefetch(args_.slots.identities + home);
-    Prefetch(args_.slots.identities + next);
-    if (args_.rules.eviction == Eviction::kNone) return;
-    Prefetch(args_.slots.last_seen + home);
-    Prefetch(args_.slots.last_seen + next);
-  }
   void PrefetchSlot(int32_t slot) const {
     PrefetchForWrite(args_.slots.identities + slot);
     PrefetchForWrite(args_.slots.last_seen + slot);
@@ -224,12 +187,12 @@ class Inserter {
   // Gives the slots to those who hold the final claims.
   void CommitClaims(const MissingIds& missing, const SlotClaims& claims) {
     ForEachPart(claims.capacity(), [&](Range part, Tally& tally) {
-      auto commit = WithPrefetch<Request>(
-          [&](Request winner) {
+      auto commit = WithPrefetch<SlotRequest>(
+          [&](SlotRequest winner) {
             PrefetchSlot(winner.slot);
             missing.PrefetchEntry(winner.index);
           },
-          [&](Request winner) { Commit(winner.slot, missing[winner.index], tally); });
+          [&](SlotRequest winner) { Commit(winner.slot, missing[winner.index], tally); });
       claims.ForEachWinner(part.begin, part.end, [&](int32_t slot, uint32_t index) { commit.Push({index, slot}); });
       commit.Flush();
     });

@@ -2,6 +2,7 @@
 
 #include "csrc/common/half.h"
 #include "csrc/cuda/batches.h"
+#include "csrc/cuda/faults.h"
 #include "csrc/cuda/features.h"
 #include "csrc/cuda/ops.h"
 #include "csrc/cuda/row_io.h"
@@ -11,28 +12,6 @@ namespace jaxtbe {
 namespace {
 
 constexpr uint32_t kNoRow = ~0u;
-
-// Ids at or past their table's end: how many, and the first position, until FinishFaultsKernel puts the id there.
-struct FaultCounter {
-  int32_t* faults;
-  __device__ __forceinline__ void Add(int feature, int64_t position) const {
-    atomicAdd(faults + 2 * feature, 1);
-    atomicMin(faults + 2 * feature + 1, static_cast<int32_t>(position));
-  }
-};
-
-// Grid: one thread for each feature.
-__global__ void StartFaultsKernel(int32_t* faults, int64_t num_features) {
-  const int64_t f = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
-  if (f >= num_features) return;
-  faults[2 * f] = 0;
-  faults[2 * f + 1] = INT32_MAX;
-}
-__global__ void FinishFaultsKernel(int32_t* faults, int64_t num_features, const int32_t* ids) {
-  const int64_t f = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
-  if (f >= num_features) return;
-  faults[2 * f + 1] = faults[2 * f] > 0 ? ids[faults[2 * f + 1]] : -1;
-}
 
 // A bag and the group of lanes that works on it. Each id is checked by one lane, for all.
 template <class T, int kWidth, int kLanes, bool kWeighted>
@@ -195,7 +174,7 @@ void LookupAll(Launcher& launch, const LookupArgs& args) {
 
 LaunchStatus Lookup(const LookupArgs& args, cudaStream_t stream) {
   Launcher launch(stream);
-  launch.Run("StartFaultsKernel", StartFaultsKernel, args.num_features, args.faults, args.num_features);
+  StartFaults(launch, args.faults, args.num_features);
   switch (args.dtype) {
     case DType::kFloat32:
       LookupAll<float>(launch, args);
@@ -207,8 +186,7 @@ LaunchStatus Lookup(const LookupArgs& args, cudaStream_t stream) {
       LookupAll<Float16>(launch, args);
       break;
   }
-  launch.Run("FinishFaultsKernel", FinishFaultsKernel, args.num_features, args.faults, args.num_features,
-             args.bags.ids);
+  FinishFaults(launch, args.faults, args.num_features, args.bags.ids);
   return launch.status();
 }
 

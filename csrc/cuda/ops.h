@@ -15,6 +15,9 @@
 namespace jaxtbe {
 
 LaunchStatus Lookup(const LookupArgs& args, cudaStream_t stream);
+// rows[f]: of the table of feature f, on the host. faults [num_features, 2] as Lookup gives them.
+LaunchStatus CountFaults(const BagsView& bags, const int64_t* rows, int64_t num_features, int32_t* faults,
+                         cudaStream_t stream);
 LaunchStatus IdWeightsGrad(const IdWeightsGradArgs& args, cudaStream_t stream);
 
 size_t UpdateScratchBytes(int64_t capacity, int64_t max_dim, int64_t num_tables);

@@ -6,7 +6,7 @@
 
 #include "csrc/common/zch/args.h"
 #include "csrc/cuda/batches.h"
-#include "csrc/cuda/warp.h"
+#include "csrc/cuda/positions.h"
 
 namespace jaxtbe {
 
@@ -19,18 +19,9 @@ inline std::vector<int8_t> AccessOf(const ZchBatch& batch) {
 
 // The access of position n, or kOtherTable if its feature is not among these.
 __device__ __forceinline__ Access AccessAt(const ZchBatch& batch, const AccessBatch& access, int64_t first, int64_t n) {
-  int64_t low = 0, high = batch.num_features + 1;  // the first boundary between features that is past n
-  while (low < high) {
-    const int64_t middle = (low + high) / 2;
-    if (batch.offsets[middle * batch.batch] <= n) {
-      low = middle + 1;
-    } else {
-      high = middle;
-    }
-  }
-  const int64_t feature = low - 1 - first;
-  if (low == 0 || low > batch.num_features || feature < 0 || feature >= access.count) return Access::kOtherTable;
-  return static_cast<Access>(access.items[feature]);
+  const int64_t feature = FeatureAt(batch.offsets, batch.num_features, batch.batch, n);
+  if (feature < first || feature >= first + access.count) return Access::kOtherTable;
+  return static_cast<Access>(access.items[feature - first]);
 }
 
 }  // namespace jaxtbe

@@ -1,6 +1,7 @@
 """The functional core: one function for each FFI target."""
 
 from jaxtbe.ops.assign import assign as assign
+from jaxtbe.ops.count_faults import count_faults as count_faults
 from jaxtbe.ops.id_weights_grad import id_weights_grad as id_weights_grad
 from jaxtbe.ops.layout import FeatureLayout as FeatureLayout
 from jaxtbe.ops.layout import SourceLayout as SourceLayout

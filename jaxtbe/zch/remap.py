@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxtbe.errors import type_error, value_error
 from jaxtbe.ids import id_words
@@ -160,6 +161,14 @@ def _check_companion(api: str, name: str, array, dtype: str, num_ids: int) -> No
 
 
 def _time(api: str, name: str, value) -> jax.Array:
+    if isinstance(value, (int, np.integer)) and not 0 <= value < 2**31:
+        raise value_error(
+            api,
+            name,
+            f"0 <= {name} < 2**31",
+            str(value),
+            "Count from a later start, or in a larger unit, seconds for instance",
+        )
     array = jnp.asarray(value)
     if not jnp.issubdtype(array.dtype, jnp.integer) or array.ndim:
         raise type_error(

@@ -8,7 +8,7 @@
 namespace jaxtbe {
 
 // A missing id, and a slot that it asks for or has won.
-struct Request {
+struct SlotRequest {
   uint32_t index;
   int32_t slot;
 };
@@ -21,7 +21,7 @@ JAXTBE_HD Claimant ClaimantOf(const MissingIds& missing, const ProbeLayout& layo
 // Every turn moves one id forward in its preferences and none ever moves back, so the turns of all threads together
 // are fewer than the slots of all windows.
 JAXTBE_HD bool Settle(const SlotChooser& chooser, const ProbeLayout& layout, const MissingIds& missing,
-                      const SlotClaims& claims, Request request) {
+                      const SlotClaims& claims, SlotRequest request) {
   for (;;) {
     const uint32_t left = claims.Offer(request.slot, request.index);
     if (left == SlotClaims::kNobody) return true;

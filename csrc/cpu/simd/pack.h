@@ -81,6 +81,56 @@ JAXTBE_HD void Store(float* p, V v) {
   memcpy(p, &v, sizeof(V));
 }
 
+template <class V>
+JAXTBE_HD void StoreBits(BFloat16* p, typename Integers<V>::Full bits) {
+  const typename Integers<V>::Half half = __builtin_convertvector(bits, typename Integers<V>::Half);
+  memcpy(p, &half, sizeof half);
+}
+
+// `add` rounds: to nearest, or stochastically. Infinities stay, and NaN stays NaN.
+template <class V>
+JAXTBE_HD void StoreRounded(BFloat16* p, V v, typename Integers<V>::Full add) {
+  typedef typename Integers<V>::Full Full;
+  const Full u = (Full)v, exponent = u & 0x7f800000u;
+  const Full not_finite = (Full)(exponent == 0x7f800000u);
+  const Full nan = (Full)((u & 0x7fffffu) != 0u);
+  const Full kept = (u >> 16) | (nan & 0x40u);
+  StoreBits<V>(p, (not_finite & kept) | (~not_finite & ((u + add) >> 16)));
+}
+
+template <class V>
+JAXTBE_HD void Store(BFloat16* p, V v) {
+  if constexpr (kWidth<V> == 1) {
+    *p = ToBFloat16(v);
+  } else {
+    StoreRounded(p, v, 0x7fffu + (((typename Integers<V>::Full)v >> 16) & 1u));
+  }
+}
+
+template <class V>
+JAXTBE_HD void Store(Float16* p, V v) {
+#ifdef __F16C__
+  if constexpr (kWidth<V> == 16) {
+    constexpr int kNearestEven = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
+#ifdef __AVX512F__
+    _mm256_storeu_si256((__m256i*)p, _mm512_maskz_cvtps_ph(0xffff, (__m512)v, kNearestEven));
+#else
+    __m256 low, high;
+    memcpy(&low, &v, 32);
+    memcpy(&high, (const char*)&v + 32, 32);
+    _mm_storeu_si128((__m128i*)p, _mm256_cvtps_ph(low, kNearestEven));
+    _mm_storeu_si128((__m128i*)(p + 8), _mm256_cvtps_ph(high, kNearestEven));
+#endif
+    return;
+  }
+#endif
+  if constexpr (kWidth<V> == 1) {
+    *p = ToFloat16(v);
+  } else {
+    for (int k = 0; k < kWidth<V>; ++k) p[k] = ToFloat16(v[k]);
+  }
+}
+
 // Calls f(pack of the width, first column) for packs that cover [0, dim): as many of 16 as fit, then of 4, then of 1.
 template <class F>
 JAXTBE_HD void ForEachPack(int64_t dim, F f) {
@@ -90,15 +140,22 @@ JAXTBE_HD void ForEachPack(int64_t dim, F f) {
   for (; i < dim; ++i) f(float{}, i);
 }
 
+// Halves added to halves, in registers: one order for every instruction set.
 JAXTBE_HD float HorizontalSum(float x) { return x; }
-template <class V>
-JAXTBE_HD float HorizontalSum(V v) {
-  float lanes[kWidth<V>];
-  memcpy(lanes, &v, sizeof(V));
-  for (int half = kWidth<V> / 2; half > 0; half /= 2) {
-    for (int k = 0; k < half; ++k) lanes[k] += lanes[k + half];
-  }
-  return lanes[0];
+JAXTBE_HD float HorizontalSum(Pack4 v) {
+  const float a = v[0] + v[2], b = v[1] + v[3];
+  return a + b;
+}
+JAXTBE_HD float HorizontalSum(Pack16 v) {
+  typedef float Pack8 __attribute__((vector_size(32)));
+  Pack8 low, high;
+  memcpy(&low, &v, 32);
+  memcpy(&high, reinterpret_cast<const char*>(&v) + 32, 32);
+  low += high;
+  Pack4 a, b;
+  memcpy(&a, &low, 16);
+  memcpy(&b, reinterpret_cast<const char*>(&low) + 16, 16);
+  return HorizontalSum(a + b);
 }
 
 // Sums f(pack, first column) over [0, dim), in an order that the dim alone decides.

@@ -12,11 +12,18 @@ template <bool kCoefficients>
 struct GradientRows {
   static constexpr bool kWeighted = kCoefficients;
   const SortedOccurrences& occurrences;
+  int64_t dim;
 
   JAXTBE_HD bool Has(int64_t) const { return true; }
   JAXTBE_HD const float* Row(int64_t i) const { return occurrences.d_rows[occurrences.Occurrence(i)]; }
   JAXTBE_HD float Coefficient(int64_t i) const { return occurrences.coefficients[occurrences.Occurrence(i)]; }
-  JAXTBE_HD void Prefetch(int64_t) const {}
+  // Two steps: the address of a gradient some occurrences ahead, then the gradient itself. Neighbours in the sorted
+  // order are strangers in the batch, so neither is in cache by chance.
+  JAXTBE_HD void Prefetch(int64_t i) const {
+    constexpr int64_t kNear = 8, kFar = 16;
+    if (i + kFar < occurrences.count) __builtin_prefetch(occurrences.d_rows + occurrences.Occurrence(i + kFar), 0, 3);
+    if (i + kNear < occurrences.count) PrefetchLines(Row(i + kNear), dim * sizeof(float));
+  }
 };
 
 // The gradient of a row: the sum over its occurrences [begin, end), or that of the first or last alone.
@@ -24,15 +31,16 @@ JAXTBE_HD const float* RowGradient(const SortedOccurrences& occurrences, Range r
                                    float* buffer) {
   if (table.duplicates == Duplicates::kFirst) range.end = range.begin + 1;
   if (table.duplicates == Duplicates::kLast) range.begin = range.end - 1;
-  const GradientRows<true> weighted{occurrences};
+  const GradientRows<true> weighted{occurrences, table.dim};
   const bool has_coefficients = occurrences.coefficients != nullptr;
   if (range.end == range.begin + 1 && (!has_coefficients || weighted.Coefficient(range.begin) == 1)) {
+    weighted.Prefetch(range.begin);
     return weighted.Row(range.begin);  // as it is: no copy, and no arithmetic that could change a zero's sign
   }
   if (has_coefficients) {
     SumRows(weighted, range.begin, range.end, table.dim, buffer);
   } else {
-    SumRows(GradientRows<false>{occurrences}, range.begin, range.end, table.dim, buffer);
+    SumRows(GradientRows<false>{occurrences, table.dim}, range.begin, range.end, table.dim, buffer);
   }
   return buffer;
 }

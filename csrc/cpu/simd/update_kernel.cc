@@ -46,11 +46,23 @@ JAXTBE_HD void ToFloats(const T* from, int64_t dim, float* to) {
 
 template <class T>
 JAXTBE_HD void FromFloats(const float* from, int64_t dim, T* to) {
-  for (int64_t c = 0; c < dim; ++c) to[c] = FromFloat<T>(from[c]);
+  ForEachPack(dim, [&](auto pack, int64_t c) { Store(to + c, Load<decltype(pack)>(from + c)); });
 }
+
 template <class T>
 JAXTBE_HD void FromFloatsStochastic(const float* from, int64_t dim, uint32_t row_key, T* to) {
-  for (int64_t c = 0; c < dim; ++c) to[c] = FromFloat<T>(from[c], Noise(row_key, static_cast<uint32_t>(c)));
+  ForEachPack(dim, [&](auto pack, int64_t c) {
+    using V = decltype(pack);
+    if constexpr (kWidth<V> == 1 || std::is_same_v<T, Float16>) {
+      for (int k = 0; k < kWidth<V>; ++k) {
+        to[c + k] = FromFloat<T>(from[c + k], Noise(row_key, static_cast<uint32_t>(c + k)));
+      }
+    } else {
+      typename Integers<V>::Full columns;
+      for (int k = 0; k < kWidth<V>; ++k) columns[k] = static_cast<uint32_t>(c + k);
+      StoreRounded(to + c, Load<V>(from + c), Noise(row_key, columns));
+    }
+  });
 }
 
 // One table under update: its rule and the addresses of its rows.

@@ -1,0 +1,17 @@
+#include "csrc/cpu/count_faults.h"
+
+namespace jaxtbe {
+
+void CountFaults(const BagsView& bags, const int64_t* rows, int64_t num_features, int32_t* faults, const Pool& pool) {
+  ParallelFor(pool, num_features, [&](int64_t f) {
+    const int64_t begin = bags.Bag(f, 0).begin, end = std::max(begin, bags.Bag(f, bags.batch - 1).end);
+    Faults found;
+    for (int64_t i = begin; i < end; ++i) {
+      if (bags.ids[i] >= rows[f]) found.Add(bags.ids[i]);
+    }
+    faults[2 * f] = found.count;
+    faults[2 * f + 1] = found.first;
+  });
+}
+
+}  // namespace jaxtbe

@@ -1,0 +1,28 @@
+"""Ids past the end of their table, counted without a lookup."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxtbe.ops.implementation import use_native
+from jaxtbe.reference.count_faults import count_faults as reference_count_faults
+
+
+def count_faults(
+    ids: jax.Array, offsets: jax.Array, *, rows: tuple[int, ...], implementation: str | None = None
+) -> jax.Array:
+    """Counts the faulty ids of every feature, as `lookup` does.
+
+    Args:
+      ids: i32[N].
+      offsets: i32[F*B+1].
+      rows: static, for each of the F features the rows of its table.
+      implementation: static, "native", "xla" or None.
+
+    Returns:
+      i32[F, 2]: how many ids are at or past the end, and the first of them in (sample, position) order, or -1.
+    """
+    if not use_native(implementation):
+        return reference_count_faults(ids, offsets, rows)
+    call = jax.ffi.ffi_call("jaxtbe_count_faults", jax.ShapeDtypeStruct((len(rows), 2), jnp.int32))
+    return call(ids, offsets, rows=np.asarray(rows, np.int64))  # type: ignore[return-value]
