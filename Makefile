@@ -32,9 +32,10 @@ test: $(VENV)/built $(VENV)/examples
 test-fast: $(VENV)/built
 	$(RUN) -m pytest -n 2 --dist loadfile -m "not slow"
 
-## make sanitize     the C++ stress test under ThreadSanitizer, AddressSanitizer and UBSan
+## make sanitize     the C++ stress tests, and the emulated CUDA kernels, under sanitizers
 sanitize:
 	tests/csrc/run.sh
+	tests/cuda_emulation/run.sh
 
 ## make lint types   ruff, clang-format and mypy
 lint: $(VENV)/lint

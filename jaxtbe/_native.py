@@ -11,7 +11,6 @@ import jax
 from jaxtbe.errors import import_error
 
 
-
 def _load(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)

@@ -38,7 +38,19 @@ def compiled(request, tmp_path_factory):
     """(source, what ptxas says, the object file)"""
     out = tmp_path_factory.mktemp("cuda") / "kernels.o"
     source = ROOT / "csrc" / "cuda" / request.param
-    command = [NVCC, "-std=c++17", "-O3", f"-I{ROOT}", f"-arch={ARCH}", "-Xptxas", "-v", "-c", str(source), "-o", str(out)]
+    command = [
+        NVCC,
+        "-std=c++17",
+        "-O3",
+        f"-I{ROOT}",
+        f"-arch={ARCH}",
+        "-Xptxas",
+        "-v",
+        "-c",
+        str(source),
+        "-o",
+        str(out),
+    ]
     run = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert run.returncode == 0, run.stdout
     return request.param, run.stdout, out

@@ -18,7 +18,10 @@ GROUPS = {
     "update": ("test_optimizers.py test_rounding.py", "not thousands"),
     "tools": ("test_optimizer_tools.py", ""),
     "writeback": ("test_access.py test_in_place.py", ""),
-    "zch": ("test_zch_find.py test_zch_insert.py test_zch_read_only.py test_zch_metrics.py", "not large and not thread"),
+    "zch": (
+        "test_zch_find.py test_zch_insert.py test_zch_read_only.py test_zch_metrics.py",
+        "not large and not thread",
+    ),
     "zch_rows": ("test_zch_in_place.py test_zch_bags.py test_reset_rows.py", "not thread"),
 }
 
@@ -37,7 +40,19 @@ def run(folder: pathlib.Path, group: str, schedule: str, only: str = "") -> None
     files, without = GROUPS[group]
     select = " and ".join(filter(None, ("not xla", without, only)))
     result = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-x", "-p", "cuda_emulation.plugin", "-p", "no:cacheprovider", "-k", select]
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-x",
+            "-p",
+            "cuda_emulation.plugin",
+            "-p",
+            "no:cacheprovider",
+            "-k",
+            select,
+        ]
         + [str(TESTS / name) for name in files.split()],
         env={**os.environ, "PYTHONPATH": str(TESTS), "JAXTBE_EMULATION": str(folder), "JAXTBE_SCHEDULE": schedule},
         cwd=TESTS.parent,
@@ -58,7 +73,8 @@ def test_group(folder, group):
 @pytest.mark.slow
 @pytest.mark.parametrize("schedule", ["last_in", "random:7"])
 @pytest.mark.parametrize(
-    ("group", "only"), [("lookup", "every_dim"), ("gradient", "two_lookups"), ("writeback", "assign"), ("zch", "insert")]
+    ("group", "only"),
+    [("lookup", "every_dim"), ("gradient", "two_lookups"), ("writeback", "assign"), ("zch", "insert")],
 )
 def test_other_schedules(folder, group, only, schedule):
     run(folder, group, schedule, only)

@@ -12,19 +12,18 @@ ffi::Error CountFaultsImpl(ContextArg context, ffi::BufferR1<ffi::S32> ids, ffi:
   if (num_features == 0 || num_bags % num_features != 0) return BuildFault("offsets do not fit the features");
   const BagsView bags = {ids.typed_data(), static_cast<int64_t>(ids.element_count()), offsets.typed_data(), nullptr,
                          num_bags / num_features};
-  return RunOn(context, [&](const auto& on) {
-    return CountFaults(bags, rows.begin(), num_features, faults->typed_data(), on);
-  });
+  return RunOn(context,
+               [&](const auto& on) { return CountFaults(bags, rows.begin(), num_features, faults->typed_data(), on); });
 }
 
 }  // namespace
 
 JAXTBE_DEFINE_HANDLER(CountFaultsHandler, CountFaultsImpl,
-                              ffi::Ffi::Bind()
-                                  .Ctx<Context>()
-                                  .Arg<ffi::BufferR1<ffi::S32>>()
-                                  .Arg<ffi::BufferR1<ffi::S32>>()
-                                  .Ret<ffi::BufferR2<ffi::S32>>()
-                                  .Attr<Ints>("rows"));
+                      ffi::Ffi::Bind()
+                          .Ctx<Context>()
+                          .Arg<ffi::BufferR1<ffi::S32>>()
+                          .Arg<ffi::BufferR1<ffi::S32>>()
+                          .Ret<ffi::BufferR2<ffi::S32>>()
+                          .Attr<Ints>("rows"));
 
 }  // namespace jaxtbe

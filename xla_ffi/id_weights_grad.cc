@@ -19,12 +19,12 @@ ffi::Error IdWeightsGradImpl(ContextArg context, ffi::BufferR2<ffi::F32> d_acts,
 }  // namespace
 
 JAXTBE_DEFINE_HANDLER(IdWeightsGradHandler, IdWeightsGradImpl,
-                              ffi::Ffi::Bind()
-                                  .Ctx<Context>()
-                                  .Arg<ffi::BufferR2<ffi::F32>>()
-                                  .RemainingArgs()
-                                  .Ret<ffi::BufferR1<ffi::F32>>()
-                                  .Attr<Ints>("layout")
-                                  .Attr<int64_t>("num_tables"));
+                      ffi::Ffi::Bind()
+                          .Ctx<Context>()
+                          .Arg<ffi::BufferR2<ffi::F32>>()
+                          .RemainingArgs()
+                          .Ret<ffi::BufferR1<ffi::F32>>()
+                          .Attr<Ints>("layout")
+                          .Attr<int64_t>("num_tables"));
 
 }  // namespace jaxtbe

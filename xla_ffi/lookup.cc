@@ -20,13 +20,13 @@ ffi::Error LookupImpl(ContextArg context, ffi::RemainingArgs operands, ffi::Resu
 }  // namespace
 
 JAXTBE_DEFINE_HANDLER(LookupHandler, LookupImpl,
-                              ffi::Ffi::Bind()
-                                  .Ctx<Context>()
-                                  .RemainingArgs()
-                                  .Ret<ffi::BufferR2<ffi::F32>>()
-                                  .Ret<ffi::BufferR2<ffi::S32>>()
-                                  .Attr<Ints>("layout")
-                                  .Attr<bool>("has_weights")
-                                  .Attr<int64_t>("num_tables"));
+                      ffi::Ffi::Bind()
+                          .Ctx<Context>()
+                          .RemainingArgs()
+                          .Ret<ffi::BufferR2<ffi::F32>>()
+                          .Ret<ffi::BufferR2<ffi::S32>>()
+                          .Attr<Ints>("layout")
+                          .Attr<bool>("has_weights")
+                          .Attr<int64_t>("num_tables"));
 
 }  // namespace jaxtbe

@@ -39,8 +39,7 @@ inline void DefineCommon(py::module_& m) {
       "ffi_api_version", [] { return py::make_tuple(XLA_FFI_API_MAJOR, XLA_FFI_API_MINOR); },
       "The XLA FFI version this library was built with.");
   m.def("interface_version", [] { return kInterfaceVersion; }, "Changes with the operands or attributes of a target.");
-  m.def("update_scratch_bytes", &UpdateScratchBytes, py::arg("capacity"), py::arg("max_dim"),
-        py::arg("num_tables"));
+  m.def("update_scratch_bytes", &UpdateScratchBytes, py::arg("capacity"), py::arg("max_dim"), py::arg("num_tables"));
   m.def("row_gradients_scratch_bytes", &RowGradientsScratchBytes, py::arg("capacity"), py::arg("max_dim"),
         py::arg("num_tables"));
   m.def("zch_insert_scratch_bytes", &ZchInsertScratchBytes, py::arg("num_ids"));

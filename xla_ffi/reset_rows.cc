@@ -21,23 +21,32 @@ ffi::Error ResetRowsImpl(ContextArg context, ffi::BufferR1<ffi::S32> slots, ffi:
     if (!state.has_value()) return BuildFault("a state is missing");
     states.push_back({(*state)->untyped_data(), static_cast<int64_t>((*state)->size_bytes()) / rows});
   }
-  const ResetRowsArgs args = {TableDType(table), table.untyped_data(), rows, table.dimensions()[1], states.data(),
-       static_cast<int64_t>(states.size()), slots.typed_data(), Ids(ids.typed_data()),
-       static_cast<int64_t>(slots.element_count()), seed.typed_data(), static_cast<uint32_t>(table_number), scale};
+  const ResetRowsArgs args = {TableDType(table),
+                              table.untyped_data(),
+                              rows,
+                              table.dimensions()[1],
+                              states.data(),
+                              static_cast<int64_t>(states.size()),
+                              slots.typed_data(),
+                              Ids(ids.typed_data()),
+                              static_cast<int64_t>(slots.element_count()),
+                              seed.typed_data(),
+                              static_cast<uint32_t>(table_number),
+                              scale};
   return RunOn(context, [&](const auto& on) { return ResetRows(args, on); });
 }
 
 }  // namespace
 
 JAXTBE_DEFINE_HANDLER(ResetRowsHandler, ResetRowsImpl,
-                              ffi::Ffi::Bind()
-                                  .Ctx<Context>()
-                                  .Arg<ffi::BufferR1<ffi::S32>>()
-                                  .Arg<ffi::BufferR2<ffi::U32>>()
-                                  .Arg<ffi::BufferR0<ffi::U32>>()
-                                  .RemainingArgs()
-                                  .RemainingRets()
-                                  .Attr<int64_t>("table_number")
-                                  .Attr<float>("scale"));
+                      ffi::Ffi::Bind()
+                          .Ctx<Context>()
+                          .Arg<ffi::BufferR1<ffi::S32>>()
+                          .Arg<ffi::BufferR2<ffi::U32>>()
+                          .Arg<ffi::BufferR0<ffi::U32>>()
+                          .RemainingArgs()
+                          .RemainingRets()
+                          .Attr<int64_t>("table_number")
+                          .Attr<float>("scale"));
 
 }  // namespace jaxtbe

@@ -26,8 +26,8 @@ Operands ReadOperands(ffi::RemainingArgs operands, Ints lookups, Ints layout, In
   out.args.sources = out.sources.data();
   out.args.num_sources = static_cast<int64_t>(out.sources.size());
   out.args.scratch = scratch->untyped_data();
-  const size_t needed = RowGradientsScratchBytes(out.args.capacity, MaxDim(out.args.tables, out.args.num_tables),
-                                                 out.args.num_tables);
+  const size_t needed =
+      RowGradientsScratchBytes(out.args.capacity, MaxDim(out.args.tables, out.args.num_tables), out.args.num_tables);
   if (!read.ok()) out.fault = read.fault();
   if (read.ok() && scratch->size_bytes() < needed) out.fault = "the scratch of the row gradients is too small";
   return out;
@@ -52,25 +52,25 @@ ffi::Error RowGradientsImpl(ContextArg context, ffi::RemainingArgs operands, ffi
 }  // namespace
 
 JAXTBE_DEFINE_HANDLER(SquareNormsHandler, SquareNormsImpl,
-                              ffi::Ffi::Bind()
-                                  .Ctx<Context>()
-                                  .RemainingArgs()
-                                  .Ret<ffi::BufferR1<ffi::U8>>()
-                                  .Ret<ffi::BufferR1<ffi::F32>>()
-                                  .Attr<Ints>("lookups")
-                                  .Attr<Ints>("layout")
-                                  .Attr<Ints>("shapes"));
+                      ffi::Ffi::Bind()
+                          .Ctx<Context>()
+                          .RemainingArgs()
+                          .Ret<ffi::BufferR1<ffi::U8>>()
+                          .Ret<ffi::BufferR1<ffi::F32>>()
+                          .Attr<Ints>("lookups")
+                          .Attr<Ints>("layout")
+                          .Attr<Ints>("shapes"));
 
 JAXTBE_DEFINE_HANDLER(RowGradientsHandler, RowGradientsImpl,
-                              ffi::Ffi::Bind()
-                                  .Ctx<Context>()
-                                  .RemainingArgs()
-                                  .Ret<ffi::BufferR1<ffi::U8>>()
-                                  .Ret<ffi::BufferR1<ffi::S32>>()
-                                  .Ret<ffi::BufferR2<ffi::F32>>()
-                                  .Ret<ffi::BufferR1<ffi::S32>>()
-                                  .Attr<Ints>("lookups")
-                                  .Attr<Ints>("layout")
-                                  .Attr<Ints>("shapes"));
+                      ffi::Ffi::Bind()
+                          .Ctx<Context>()
+                          .RemainingArgs()
+                          .Ret<ffi::BufferR1<ffi::U8>>()
+                          .Ret<ffi::BufferR1<ffi::S32>>()
+                          .Ret<ffi::BufferR2<ffi::F32>>()
+                          .Ret<ffi::BufferR1<ffi::S32>>()
+                          .Attr<Ints>("lookups")
+                          .Attr<Ints>("layout")
+                          .Attr<Ints>("shapes"));
 
 }  // namespace jaxtbe

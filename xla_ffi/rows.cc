@@ -51,20 +51,20 @@ ffi::Error StoreRowsImpl(ContextArg context, ffi::BufferR1<ffi::S32> rows, ffi::
 }  // namespace
 
 JAXTBE_DEFINE_HANDLER(GatherRowsHandler, GatherRowsImpl,
-                              ffi::Ffi::Bind()
-                                  .Ctx<Context>()
-                                  .Arg<ffi::BufferR1<ffi::S32>>()
-                                  .Arg<ffi::BufferR1<ffi::S32>>()
-                                  .RemainingArgs()
-                                  .Ret<ffi::BufferR2<ffi::F32>>());
+                      ffi::Ffi::Bind()
+                          .Ctx<Context>()
+                          .Arg<ffi::BufferR1<ffi::S32>>()
+                          .Arg<ffi::BufferR1<ffi::S32>>()
+                          .RemainingArgs()
+                          .Ret<ffi::BufferR2<ffi::F32>>());
 
 JAXTBE_DEFINE_HANDLER(StoreRowsHandler, StoreRowsImpl,
-                              ffi::Ffi::Bind()
-                                  .Ctx<Context>()
-                                  .Arg<ffi::BufferR1<ffi::S32>>()
-                                  .Arg<ffi::BufferR1<ffi::S32>>()
-                                  .Arg<ffi::BufferR2<ffi::F32>>()
-                                  .RemainingArgs()
-                                  .RemainingRets());
+                      ffi::Ffi::Bind()
+                          .Ctx<Context>()
+                          .Arg<ffi::BufferR1<ffi::S32>>()
+                          .Arg<ffi::BufferR1<ffi::S32>>()
+                          .Arg<ffi::BufferR2<ffi::F32>>()
+                          .RemainingArgs()
+                          .RemainingRets());
 
 }  // namespace jaxtbe

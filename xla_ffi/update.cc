@@ -87,17 +87,17 @@ ffi::Error UpdateImpl(ContextArg context, ffi::BufferR2<ffi::F32> hyper, ffi::Bu
 }  // namespace
 
 JAXTBE_DEFINE_HANDLER(UpdateHandler, UpdateImpl,
-                              ffi::Ffi::Bind()
-                                  .Ctx<Context>()
-                                  .Arg<ffi::BufferR2<ffi::F32>>()
-                                  .Arg<ffi::BufferR1<ffi::U32>>()
-                                  .RemainingArgs()
-                                  .Ret<ffi::BufferR1<ffi::U8>>()
-                                  .RemainingRets()
-                                  .Attr<std::string_view>("rule")
-                                  .Attr<Ints>("lookups")
-                                  .Attr<Ints>("layout")
-                                  .Attr<Ints>("shapes")
-                                  .Attr<Ints>("table_ids"));
+                      ffi::Ffi::Bind()
+                          .Ctx<Context>()
+                          .Arg<ffi::BufferR2<ffi::F32>>()
+                          .Arg<ffi::BufferR1<ffi::U32>>()
+                          .RemainingArgs()
+                          .Ret<ffi::BufferR1<ffi::U8>>()
+                          .RemainingRets()
+                          .Attr<std::string_view>("rule")
+                          .Attr<Ints>("lookups")
+                          .Attr<Ints>("layout")
+                          .Attr<Ints>("shapes")
+                          .Attr<Ints>("table_ids"));
 
 }  // namespace jaxtbe

@@ -15,26 +15,26 @@ ffi::Error ZchFindImpl(ContextArg context, ffi::RemainingArgs operands, ffi::Res
   const ZchBatch batch = ReadZchBatch(read, access);
   if (!read.ok()) return read.error();
   const ZchFindArgs args = {{reinterpret_cast<const uint64_t*>(identities), words / 2},
-           ProbeLayout(words / 2, buckets, reserved, max_probe),
-           static_cast<OnFull>(on_full),
-           batch,
-           rows->typed_data(),
-           status->typed_data()};
+                            ProbeLayout(words / 2, buckets, reserved, max_probe),
+                            static_cast<OnFull>(on_full),
+                            batch,
+                            rows->typed_data(),
+                            status->typed_data()};
   return RunOn(context, [&](const auto& on) { return ZchFind(args, on); });
 }
 
 }  // namespace
 
 JAXTBE_DEFINE_HANDLER(ZchFindHandler, ZchFindImpl,
-                              ffi::Ffi::Bind()
-                                  .Ctx<Context>()
-                                  .RemainingArgs()
-                                  .Ret<ffi::BufferR1<ffi::S32>>()
-                                  .Ret<ffi::BufferR1<ffi::S8>>()
-                                  .Attr<Ints>("access")
-                                  .Attr<int64_t>("buckets")
-                                  .Attr<int64_t>("reserved")
-                                  .Attr<int64_t>("max_probe")
-                                  .Attr<int64_t>("on_full"));
+                      ffi::Ffi::Bind()
+                          .Ctx<Context>()
+                          .RemainingArgs()
+                          .Ret<ffi::BufferR1<ffi::S32>>()
+                          .Ret<ffi::BufferR1<ffi::S8>>()
+                          .Attr<Ints>("access")
+                          .Attr<int64_t>("buckets")
+                          .Attr<int64_t>("reserved")
+                          .Attr<int64_t>("max_probe")
+                          .Attr<int64_t>("on_full"));
 
 }  // namespace jaxtbe

@@ -38,39 +38,50 @@ ffi::Error ZchInsertImpl(ContextArg context, ffi::RemainingArgs operands, ffi::R
 
   const ZchRules rules = {static_cast<Eviction>(eviction), static_cast<Priority>(priority),
                           static_cast<OnFull>(on_full), admit_after};
-  const ZchInsertArgs args = {slots, ProbeLayout(slots.count, buckets, reserved, max_probe), rules, batch, scores, now, ttl,
-             rows->typed_data(), status->typed_data(), evicted->typed_data(), Ids(evicted_ids->typed_data()),
-             counters->typed_data(), evicted_age->typed_data(), scratch->untyped_data()};
+  const ZchInsertArgs args = {slots,
+                              ProbeLayout(slots.count, buckets, reserved, max_probe),
+                              rules,
+                              batch,
+                              scores,
+                              now,
+                              ttl,
+                              rows->typed_data(),
+                              status->typed_data(),
+                              evicted->typed_data(),
+                              Ids(evicted_ids->typed_data()),
+                              counters->typed_data(),
+                              evicted_age->typed_data(),
+                              scratch->untyped_data()};
   return RunOn(context, [&](const auto& on) { return ZchInsert(args, on); });
 }
 
 }  // namespace
 
 JAXTBE_DEFINE_HANDLER(ZchInsertHandler, ZchInsertImpl,
-                              ffi::Ffi::Bind()
-                                  .Ctx<Context>()
-                                  .RemainingArgs()
-                                  .Ret<ffi::BufferR2<ffi::U32>>()
-                                  .Ret<ffi::BufferR1<ffi::S32>>()
-                                  .Ret<ffi::BufferR0<ffi::S32>>()
-                                  .Ret<ffi::BufferR1<ffi::S32>>()
-                                  .Ret<ffi::BufferR1<ffi::S8>>()
-                                  .Ret<ffi::BufferR1<ffi::S32>>()
-                                  .Ret<ffi::BufferR2<ffi::U32>>()
-                                  .Ret<ffi::BufferR1<ffi::S32>>()
-                                  .Ret<ffi::BufferR0<ffi::F32>>()
-                                  .Ret<ffi::BufferR1<ffi::U8>>()
-                                  .RemainingRets()
-                                  .Attr<Ints>("access")
-                                  .Attr<int64_t>("buckets")
-                                  .Attr<int64_t>("reserved")
-                                  .Attr<int64_t>("max_probe")
-                                  .Attr<int64_t>("eviction")
-                                  .Attr<int64_t>("priority")
-                                  .Attr<int64_t>("on_full")
-                                  .Attr<int64_t>("admit_after")
-                                  .Attr<bool>("track_counts")
-                                  .Attr<bool>("has_mask")
-                                  .Attr<bool>("has_scores"));
+                      ffi::Ffi::Bind()
+                          .Ctx<Context>()
+                          .RemainingArgs()
+                          .Ret<ffi::BufferR2<ffi::U32>>()
+                          .Ret<ffi::BufferR1<ffi::S32>>()
+                          .Ret<ffi::BufferR0<ffi::S32>>()
+                          .Ret<ffi::BufferR1<ffi::S32>>()
+                          .Ret<ffi::BufferR1<ffi::S8>>()
+                          .Ret<ffi::BufferR1<ffi::S32>>()
+                          .Ret<ffi::BufferR2<ffi::U32>>()
+                          .Ret<ffi::BufferR1<ffi::S32>>()
+                          .Ret<ffi::BufferR0<ffi::F32>>()
+                          .Ret<ffi::BufferR1<ffi::U8>>()
+                          .RemainingRets()
+                          .Attr<Ints>("access")
+                          .Attr<int64_t>("buckets")
+                          .Attr<int64_t>("reserved")
+                          .Attr<int64_t>("max_probe")
+                          .Attr<int64_t>("eviction")
+                          .Attr<int64_t>("priority")
+                          .Attr<int64_t>("on_full")
+                          .Attr<int64_t>("admit_after")
+                          .Attr<bool>("track_counts")
+                          .Attr<bool>("has_mask")
+                          .Attr<bool>("has_scores"));
 
 }  // namespace jaxtbe

@@ -15,8 +15,9 @@ struct NewClaimant {
 // Two stages, each a group of ids behind its prefetches: choose the first slot, then claim it.
 MatchingCounts SlotMatching::Run(Range entries) const {
   MatchingCounts counts;
-  auto settle = WithPrefetch<SlotRequest>([&](SlotRequest first) { claims_.PrefetchClaim(first.slot); },
-                                          [&](SlotRequest first) { counts.failures += !Settle(chooser_, layout_, missing_, claims_, first); });
+  auto settle = WithPrefetch<SlotRequest>(
+      [&](SlotRequest first) { claims_.PrefetchClaim(first.slot); },
+      [&](SlotRequest first) { counts.failures += !Settle(chooser_, layout_, missing_, claims_, first); });
   auto choose = WithPrefetch<NewClaimant>([&](const NewClaimant& item) { PrefetchHome(item.claimant.window); },
                                           [&](const NewClaimant& item) {
                                             Choice choice = BeforeFirst();

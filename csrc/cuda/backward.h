@@ -1,9 +1,9 @@
 // The loop of every backward: sums the gradient of each touched row once, and hands it to a visitor.
 //
 // A warp takes a chunk of 128 sorted contributions, however they fall into rows: the work is balanced under any skew. A
-// row whose contributions lie within one chunk is visited at once. Of the others, each chunk leaves the sum of its part,
-// and a second kernel adds up the parts in the order of the chunks. So the same additions happen in the same order on
-// every run, with no atomics and no grid that depends on the data.
+// row whose contributions lie within one chunk is visited at once. Of the others, each chunk leaves the sum of its
+// part, and a second kernel adds up the parts in the order of the chunks. So the same additions happen in the same
+// order on every run, with no atomics and no grid that depends on the data.
 #pragma once
 
 #include <algorithm>
@@ -19,7 +19,7 @@ constexpr int64_t kChunk = 128;
 // A row whose gradient is complete.
 struct TouchedRow {
   int table;
-  int64_t row;    // within the table
+  int64_t row;  // within the table
   int64_t dim;
   int64_t first;  // its first sorted position
 };

@@ -1,5 +1,5 @@
-// Descriptors on their way into kernels: by value, so that no copy is needed that a CUDA graph would repeat from a place
-// on the host which is long gone.
+// Descriptors on their way into kernels: by value, so that no copy is needed that a CUDA graph would repeat from a
+// place on the host which is long gone.
 #pragma once
 
 #include <algorithm>

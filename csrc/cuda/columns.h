@@ -21,7 +21,8 @@ class RegisterColumns {
   static constexpr int64_t kMaxDim = 128 * kTiles;
   static constexpr bool kInRegisters = true;
   static constexpr int kRowsAhead = kTiles == 1 ? 4 : 1;  // contributions in flight: what registers are left for
-  static constexpr int kMinBlocks = kTiles == 1 ? 3 : 1;  // for __launch_bounds__: without it, nvcc spills to save registers
+  static constexpr int kMinBlocks =
+      kTiles == 1 ? 3 : 1;  // for __launch_bounds__: without it, nvcc spills to save registers
   struct Floats {
     ::jaxtbe::Floats<4> tiles[kTiles];
     __device__ __forceinline__ float& operator[](int i) { return tiles[i / 4].v[i % 4]; }

@@ -40,7 +40,8 @@ __device__ __forceinline__ int64_t CountValid(const BagsView& bags, Range bag, i
 }
 
 // The source whose feature a position belongs to, or -1. Sources are in the order of their features.
-__device__ __forceinline__ int SourceOf(const Descriptors<SourceView>& sources, const BagsView& bags, int64_t position) {
+__device__ __forceinline__ int SourceOf(const Descriptors<SourceView>& sources, const BagsView& bags,
+                                        int64_t position) {
   int low = 0, high = sources.count;
   while (low < high) {
     const int middle = (low + high) / 2;
@@ -127,8 +128,8 @@ SortedContributions ContributionSorter::Sort(Launcher& launch, const Source* sou
   }
   SortPairs(launch, keys_, occurrences_, capacity_, BitWidth(num_rows), sort_, sort_bytes_, sorted_keys_,
             sorted_occurrences_);
-  return {sorted_keys_, sorted_occurrences_, contributions_, capacity_, static_cast<uint32_t>(num_rows), tables_,
-          static_cast<int>(num_tables)};
+  return {sorted_keys_, sorted_occurrences_,         contributions_, capacity_, static_cast<uint32_t>(num_rows),
+          tables_,      static_cast<int>(num_tables)};
 }
 
 }  // namespace jaxtbe

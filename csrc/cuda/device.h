@@ -25,7 +25,7 @@ namespace jaxtbe {
 
 template <class... Params, class... Args>
 cudaError_t LaunchKernel(void (*kernel)(Params...), dim3 grid, unsigned block, cudaStream_t stream, Args&&... args) {
-  kernel<<<grid, block, 0, stream>>>(static_cast<Params>(args)...);
+  kernel<<<grid, block, 0, stream> > >(static_cast<Params>(args)...);
   return cudaPeekAtLastError();
 }
 

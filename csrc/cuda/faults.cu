@@ -25,8 +25,9 @@ __global__ void FinishFaultsKernel(int32_t* faults, int64_t num_features, const 
 // Counts the faults of the features [first, first + rows.count).
 //
 // Grid: one thread for each position.
-__global__ void CountFaultsKernel(BagsView bags, int64_t num_features, const __grid_constant__ Descriptors<int64_t> rows,
-                                  int64_t first, FaultCounter faults) {
+__global__ void CountFaultsKernel(BagsView bags, int64_t num_features,
+                                  const __grid_constant__ Descriptors<int64_t> rows, int64_t first,
+                                  FaultCounter faults) {
   const int64_t position = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
   if (position >= bags.num_ids) return;
   const int64_t feature = FeatureAt(bags.offsets, num_features, bags.batch, position);

@@ -122,16 +122,16 @@ struct BagGroup {
 // Block: kBlock threads, kBlock / kLanes bags.
 template <class T, int kWidth, int kLanes, bool kWeighted>
 __global__ void __launch_bounds__(kBlock) LookupKernel(const __grid_constant__ Descriptors<FeatureView> features,
-                                                      BagsView bags, float* acts, int64_t stride, int32_t* faults) {
+                                                       BagsView bags, float* acts, int64_t stride, int32_t* faults) {
   const int64_t sample = (static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) / kLanes;
   if (sample >= bags.batch) return;
   const FeatureView& feature = features.items[blockIdx.y];
   const BagGroup<T, kWidth, kLanes, kWeighted> group = {bags,
-                                                       feature,
-                                                       {faults},
-                                                       bags.Bag(feature.feature, sample),
-                                                       GroupMask(kLanes),
-                                                       static_cast<int>(threadIdx.x % kLanes)};
+                                                        feature,
+                                                        {faults},
+                                                        bags.Bag(feature.feature, sample),
+                                                        GroupMask(kLanes),
+                                                        static_cast<int>(threadIdx.x % kLanes)};
   float* out = acts + sample * stride + feature.column;
   if (!feature.reads) return group.FillMinusZero(out);
   if (feature.pooling == Pooling::kNone) return group.Copy(out);

@@ -17,7 +17,8 @@ void SortPairs(Launcher&, const uint32_t* keys, const uint32_t* values, int64_t 
   std::vector<int64_t> order(count);
   std::iota(order.begin(), order.end(), 0);
   const uint64_t mask = (uint64_t{1} << key_bits) - 1;
-  std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) { return (keys[a] & mask) < (keys[b] & mask); });
+  std::stable_sort(order.begin(), order.end(),
+                   [&](int64_t a, int64_t b) { return (keys[a] & mask) < (keys[b] & mask); });
   for (int64_t i = 0; i < count; ++i) {
     sorted_keys[i] = keys[order[i]];
     sorted_values[i] = values[order[i]];

@@ -70,11 +70,10 @@ struct UpdateVisitor {
   __device__ __forceinline__ void StoreWeights(const Columns& columns, const Hyper& hyper, const UpdateTable& table,
                                                int64_t row, T* weights, const Floats& w) const {
     if (sizeof(T) == 2 && hyper.stochastic != 0) {
-      const uint32_t key = RowNoiseKey(NoiseKey(seed_and_step[0], seed_and_step[1], table.number),
-                                       static_cast<uint32_t>(row));
-      columns.StoreRow(weights, [&](auto i, auto column) {
-        return FromFloat<T>(w[i], Noise(key, static_cast<uint32_t>(column)));
-      });
+      const uint32_t key =
+          RowNoiseKey(NoiseKey(seed_and_step[0], seed_and_step[1], table.number), static_cast<uint32_t>(row));
+      columns.StoreRow(
+          weights, [&](auto i, auto column) { return FromFloat<T>(w[i], Noise(key, static_cast<uint32_t>(column))); });
     } else {
       columns.StoreRow(weights, [&](auto i, auto) { return FromFloat<T>(w[i]); });
     }

@@ -117,8 +117,8 @@ __global__ void ClearKernel(Insert insert) {
   for (int64_t k = i; k < claims.capacity(); k += int64_t{gridDim.x} * blockDim.x) claims.Clear(k, k + 1);
 }
 
-// Gathers the distinct missing ids; `rows` keeps each position's entry for ReportMissesKernel. And protects the slots of
-// hits, though only those that could be evicted at all: a slot seen at or after the threshold cannot.
+// Gathers the distinct missing ids; `rows` keeps each position's entry for ReportMissesKernel. And protects the slots
+// of hits, though only those that could be evicted at all: a slot seen at or after the threshold cannot.
 //
 // Grid: one thread for each position.
 __global__ void CollectMissesKernel(Insert insert) {
@@ -223,8 +223,8 @@ __global__ void ReportKernel(Insert insert) {
     args.evicted_ids[i] = evicted ? args.slots.identities[insert.scratch.sorted[i]] : kNoId;
   }
   if (i != 0) return;
-  *args.slots.occupancy += args.counters[static_cast<int>(Counter::kInserts)] -
-                           args.counters[static_cast<int>(Counter::kEvictions)];
+  *args.slots.occupancy +=
+      args.counters[static_cast<int>(Counter::kInserts)] - args.counters[static_cast<int>(Counter::kEvictions)];
   args.counters[static_cast<int>(Counter::kOccupancy)] = *args.slots.occupancy;
   *args.evicted_age = static_cast<float>(static_cast<int64_t>(totals.evicted_age));
 }

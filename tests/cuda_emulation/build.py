@@ -15,7 +15,10 @@ def build() -> pathlib.Path:
     """Compiles what has changed and returns the module's folder."""
     command = ["make", "-s", "-j2", "-C", str(ROOT / "tests" / "cuda_emulation")]
     run = subprocess.run(
-        [*command, f"PYTHON={sys.executable}", f"OUT={folder()}"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [*command, f"PYTHON={sys.executable}", f"OUT={folder()}"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
     assert run.returncode == 0, run.stdout
     return folder()

@@ -38,10 +38,10 @@ inline const char* cudaGetErrorString(cudaError_t error) { return error == cudaS
 #define gridDim (jaxtbe::emulation::current->grid_dim)
 
 // Shared memory: one heap block for each array, exactly as large, so that AddressSanitizer sees overruns.
-#define JAXTBE_SHARED(T, name, ...)     \
-  static const char name##_key = 0;     \
-  T(&name)[__VA_ARGS__] = *static_cast< \
-      T(*)[__VA_ARGS__]>(jaxtbe::emulation::SharedArray(&name##_key, sizeof(T[__VA_ARGS__])))
+#define JAXTBE_SHARED(T, name, ...) \
+  static const char name##_key = 0; \
+  T(&name)                          \
+  [__VA_ARGS__] = *static_cast<T(*)[__VA_ARGS__]>(jaxtbe::emulation::SharedArray(&name##_key, sizeof(T[__VA_ARGS__])))
 
 // Where a warp collective or barrier was called: for the reports of deadlocks.
 #define JAXTBE_CALLER const char *file = __builtin_FILE(), int line = __builtin_LINE()
@@ -83,10 +83,10 @@ struct Same {
 };
 }  // namespace jaxtbe::emulation
 
-#define JAXTBE_ATOMIC(name, result)                                                                  \
-  template <class T>                                                                                 \
-  T name(T* p, typename jaxtbe::emulation::Same<T>::Type x) {                                        \
-    return jaxtbe::emulation::ReadModifyWrite(p, [x](T before) { return static_cast<T>(result); });  \
+#define JAXTBE_ATOMIC(name, result)                                                                 \
+  template <class T>                                                                                \
+  T name(T* p, typename jaxtbe::emulation::Same<T>::Type x) {                                       \
+    return jaxtbe::emulation::ReadModifyWrite(p, [x](T before) { return static_cast<T>(result); }); \
   }
 JAXTBE_ATOMIC(atomicAdd, before + x)
 JAXTBE_ATOMIC(atomicMin, std::min(before, x))

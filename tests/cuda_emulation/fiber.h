@@ -139,7 +139,8 @@ class Fiber {
 
   // A new stack on which `entry` begins when it is switched to. It must never return.
   void Start(void (*entry)()) {
-    void* memory = mmap(nullptr, kStackBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void* memory =
+        mmap(nullptr, kStackBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (memory == MAP_FAILED) throw std::bad_alloc();
     stack_ = static_cast<char*>(memory);
     void** top = reinterpret_cast<void**>(stack_ + kStackBytes - 64) - kSavedWords - 2;

@@ -96,8 +96,7 @@ void SwitchTo(CudaThread* to) {
   if (to == from) return;
   scheduler->running = to;
   current = to;
-  (from ? static_cast<Fiber&>(*from) : scheduler->main)
-      .SwitchTo(to ? static_cast<Fiber&>(*to) : scheduler->main);
+  (from ? static_cast<Fiber&>(*from) : scheduler->main).SwitchTo(to ? static_cast<Fiber&>(*to) : scheduler->main);
 }
 
 // To another thread that can run, or to RunGrid.
@@ -130,7 +129,8 @@ void Exchange(const CudaThread& any, unsigned lanes) {
   ForEachLane(any, lanes, [&](CudaThread& t) {
     const int lane = static_cast<int>(t.lane), first = lane & ~(t.width - 1);
     if (t.op == Op::kShuffle) t.value = in[first | (t.lane_argument & (t.width - 1))];
-    if (t.op == Op::kShuffleXor) t.value = in[(lane ^ t.lane_argument) < first + t.width ? lane ^ t.lane_argument : lane];
+    if (t.op == Op::kShuffleXor)
+      t.value = in[(lane ^ t.lane_argument) < first + t.width ? lane ^ t.lane_argument : lane];
     if (t.op == Op::kBallot) t.value = ballot;
   });
 }
@@ -218,9 +218,10 @@ void Begin(Block& block, dim3 grid, unsigned count, uint64_t number) {
   for (unsigned i = 0; i < count; ++i) {
     CudaThread* thread = TakeIdle();
     Release(&thread->start);
-    static_cast<Thread&>(*thread) = {{i, 0, 0},
-                                     {static_cast<unsigned>(number % grid.x), static_cast<unsigned>(number / grid.x), 0},
-                                     dim3(count), grid, i, i % 32};
+    static_cast<Thread&>(*thread) = {
+        {i, 0, 0},   {static_cast<unsigned>(number % grid.x), static_cast<unsigned>(number / grid.x), 0},
+        dim3(count), grid,
+        i,           i % 32};
     thread->owner = &block;
     thread->op = Op::kNone;
     thread->done = thread->in_barrier = false;

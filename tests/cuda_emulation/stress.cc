@@ -1,5 +1,5 @@
-// The emulated CUDA operations by themselves, for sanitizers: small cases under every schedule, each against a few lines
-// of sequential code, and all schedules against each other, bit for bit. Usage: stress [rounds]
+// The emulated CUDA operations by themselves, for sanitizers: small cases under every schedule, each against a few
+// lines of sequential code, and all schedules against each other, bit for bit. Usage: stress [rounds]
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -90,8 +90,7 @@ std::vector<float> CheckLookup(const Batch& batch, int64_t round) {
       const double w = batch.table[row * batch.dim + c];
       want[sample * batch.stride + column + c] += coefficient * w;
       if (batch.weights[p] != 0) {
-        want_d_weights[p] +=
-            coefficient / batch.weights[p] * w * batch.d_acts[sample * batch.stride + column + c];
+        want_d_weights[p] += coefficient / batch.weights[p] * w * batch.d_acts[sample * batch.stride + column + c];
       }
     }
   });
