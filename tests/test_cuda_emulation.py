@@ -17,7 +17,7 @@ GROUPS = {
     "gradient": ("test_sparse_grad.py test_dense_grad.py", "not large and not thousands"),
     "update": ("test_optimizers.py test_rounding.py", "not thousands"),
     "tools": ("test_optimizer_tools.py", ""),
-    "writeback": ("test_access.py test_in_place.py", ""),
+    "writeback": ("test_access.py test_in_place.py", "not 2_gib"),
     "zch": (
         "test_zch_find.py test_zch_insert.py test_zch_read_only.py test_zch_metrics.py",
         "not large and not thread",

@@ -201,7 +201,7 @@ int Main(int rounds) {
     for (const Schedule schedule : {Schedule::kFirstIn, Schedule::kLastIn, Schedule::kRandom}) {
       emulation::GetConfig() = {schedule, uint64_t(round + 1), 1 + round % 3};
       std::mt19937_64 random(round + 1);
-      const Batch batch(dims[round % 6], round % 6 == 1 ? 60 : 5, random);
+      const Batch batch(dims[round % 6], round / 6 % 2 == 1 ? 60 : 5, random);
       const std::vector<float> acts = CheckLookup(batch, round), table = CheckUpdate(batch, round);
       if (schedule == Schedule::kFirstIn) first_acts = acts, first_table = table;
       Check(acts == first_acts && table == first_table, "schedule", round, int(schedule));
