@@ -7,7 +7,7 @@ PIP := $(VENV)/bin/pip --disable-pip-version-check
 RUN := $(VENV)/bin/python
 SOURCES := $(shell find csrc xla_ffi cmake jaxtbe -name '*.cc' -o -name '*.h' -o -name '*.cu' -o -name '*.cmake') CMakeLists.txt pyproject.toml
 
-.PHONY: help demo demo-memory demo-zch test test-fast sanitize lint types bench bench-peers wheel clean
+.PHONY: help demo demo-memory demo-zch test test-fast test-newest sanitize lint types bench bench-peers wheel clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -31,6 +31,17 @@ test: $(VENV)/built $(VENV)/examples
 ## make test-fast    the tests that take seconds
 test-fast: $(VENV)/built
 	$(RUN) -m pytest -n 2 --dist loadfile -m "not slow"
+
+## make test-newest  the tests that take seconds, or NEWEST_TESTS, with the newest JAX that a Python 3.12 or newer here installs
+NEWEST_PYTHON ?= $(shell for p in python3.15 python3.14 python3.13 python3.12 python3 \
+  $(sort $(wildcard $(HOME)/.pyenv/versions/3.1[2-9].*/bin/python)); do \
+  $$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 12))' 2>/dev/null && echo $$p && break; done)
+NEWEST_TESTS ?= tests
+test-newest:
+	@if [ -z "$(NEWEST_PYTHON)" ]; then echo "make test-newest: skipped: there is no Python 3.12 or newer here"; \
+	else $(MAKE) --no-print-directory VENV=.venv-newest PYTHON="$(NEWEST_PYTHON)" .venv-newest/built && \
+	.venv-newest/bin/python -m jaxtbe && \
+	.venv-newest/bin/python -m pytest -q -n 2 --dist loadfile -m "not slow" $(NEWEST_TESTS); fi
 
 ## make sanitize     the C++ stress tests, and the emulated CUDA kernels, under sanitizers
 sanitize:

@@ -46,6 +46,11 @@ class Case:
     def is_step(self) -> bool:
         return self.op in STEPS
 
+    @property
+    def follows_forward(self) -> bool:
+        """Whether the op comes after a forward of the same batch, which is not timed but leaves rows in cache."""
+        return self.op.startswith("backward")
+
     def to_json(self) -> dict:
         return dataclasses.asdict(self)
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from jaxtbe import migrate as migrate
 from jaxtbe import ops as ops
+from jaxtbe import sharding as sharding
 from jaxtbe import zch as zch
 from jaxtbe.bags import Bags as Bags
 from jaxtbe.checks import check as check

@@ -14,7 +14,9 @@ from jaxtbe.features import Feature
 from jaxtbe.lookup import check_batch
 from jaxtbe.params import EmbeddingParams
 from jaxtbe.reset import fill_rows
+from jaxtbe.sharding.update import update_on_devices
 from jaxtbe.spec import Spec
+from jaxtbe.store import store
 from jaxtbe.update_plan import plan_update, written_by_dtype
 
 API = "jaxtbe.EmbeddingBags.assign"
@@ -59,14 +61,8 @@ def _store(spec, bags, values, tables: Mapping[str, jax.Array], tokens=()) -> di
     changed: dict[str, jax.Array] = {}
     for names in written_by_dtype(spec, values):
         share = plan_update(spec, bags, values, names, as_values=True)
-        new = ops.assign(
-            [tables[n] for n in names],
-            [share] if share else [],
-            tokens,
-            duplicates=tuple(spec.tables_by_name[n].duplicates for n in names),
-            implementation=spec.implementation,
-        )
-        changed.update(zip(names, new, strict=True))
+        duplicates = tuple(spec.tables_by_name[n].duplicates for n in names)
+        changed.update(store(spec, tables, names, share, tokens, duplicates=duplicates))
     return changed
 
 
@@ -86,12 +82,21 @@ def _zero_rows(spec: Spec, bags: Bags, values, name: str, state):
     """Zeros into the assigned rows of every state array of one table."""
     table = spec.tables_by_name[name]
     share = plan_update(spec, bags, values, [name], as_values=True)
-    rows, _, starts = ops.row_gradients(
-        [share] if share else [],
-        shapes=((table.rows, table.dim),),
-        duplicates=("first",),
-        implementation=spec.implementation,
-    )
-    return jax.tree.map(
-        lambda a: fill_rows(a, rows, starts, 0.0, spec.implementation) if a.shape[:1] == (table.rows,) else a, state
-    )
+    shares = [share] if share else []
+
+    def zero(rows_here, shares, state):
+        rows, _, starts = ops.row_gradients(
+            shares, shapes=((rows_here, table.dim),), duplicates=("first",), implementation=spec.implementation
+        )
+
+        def fill(array):
+            is_of_rows = array.shape[:1] == (rows_here,)
+            return fill_rows(array, rows, starts, 0.0, spec.implementation) if is_of_rows else array
+
+        return jax.tree.map(fill, state)
+
+    if spec.sharding is None:
+        return zero(table.rows, shares, state)
+    rows_here = table.rows // (spec.sharding.devices if spec.sharding.is_split(name) else 1)
+    change = lambda shares, arrays, tokens, _: [zero(rows_here, shares, arrays[0])]  # noqa: E731
+    return update_on_devices(spec.sharding, change, [name], [table.rows], shares, [state])[0]

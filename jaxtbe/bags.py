@@ -24,6 +24,8 @@ class Bags:
       update_mask: bool[N], or None: all True. A False id is read, and trains nothing.
       features: static, the names of the F features.
       batch_size: static, B.
+      shards: static, how many parts, each an array of this form for consecutive samples, lie one after another in the arrays;
+        1 but for what `EmbeddingBags.global_bags` made.
 
     Raises:
       TypeError: int64 NumPy ids, which JAX would truncate silently, or another wrong dtype.
@@ -35,6 +37,7 @@ class Bags:
     update_mask: Any
     features: tuple[str, ...]
     batch_size: int
+    shards: int = 1
 
     def __post_init__(self):
         allowed = {
@@ -87,12 +90,12 @@ class Bags:
     def tree_flatten_with_keys(self):
         names = ("ids", "offsets", "id_weights", "update_mask")
         children = tuple((jax.tree_util.GetAttrKey(n), getattr(self, n)) for n in names)
-        return children, (self.features, self.batch_size)
+        return children, (self.features, self.batch_size, self.shards)
 
     @classmethod
     def tree_unflatten(cls, static, children):
         bags = object.__new__(cls)
-        names = ("ids", "offsets", "id_weights", "update_mask", "features", "batch_size")
+        names = ("ids", "offsets", "id_weights", "update_mask", "features", "batch_size", "shards")
         for name, value in zip(names, (*children, *static), strict=True):
             object.__setattr__(bags, name, value)
         return bags

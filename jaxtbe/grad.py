@@ -6,7 +6,9 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 
+from jaxtbe import logged_lookup
 from jaxtbe.bags import Bags
 from jaxtbe.embedding_grad import EmbeddingGrad, LookupGrad
 from jaxtbe.errors import runtime_error, type_error
@@ -33,24 +35,27 @@ def _trace_state():
 class Recording:
     """The lookups of one run of a loss, in order. Without taps it only notes what taps they need."""
 
-    def __init__(self, taps: list[Taps] | None):
+    def __init__(self, taps: list[Taps] | None, log_tap: jax.Array | None = None):
         self.taps = taps
+        self.log_tap = jnp.zeros(()) if log_tap is None else log_tap
         self.lookups: list[_Lookup] = []
+        self.nested: dict[str, tuple[int, Spec, int]] = {}  # key of its log to params, spec and batch size
         self.trace_state = _trace_state()
 
     def lookup(self, params: int, spec: Spec, tables, bags: Bags):
         if _trace_state() != self.trace_state:
-            raise runtime_error(
-                API,
-                f"lookup of features {spec.feature_names}",
-                "a lookup in the loss itself",
-                "one inside a nested transformation (jit, scan, vmap, checkpoint, ...) of the loss",
-                "Look up before the nested function and pass the activations in",
-            )
+            return self._nested_lookup(params, spec, tables, bags)
         taps = make_taps(spec, bags.batch_size) if self.taps is None else self.taps[len(self.lookups)]
         acts, faults = lookup(spec, tables, bags, taps)
         self.lookups.append(_Lookup(params, spec, bags, faults))
         return acts
+
+    def _nested_lookup(self, params: int, spec: Spec, tables, bags: Bags):
+        if not logged_lookup.SUPPORTED or spec.sharding is not None:
+            raise _unreachable(spec)
+        key = f"jaxtbe lookup {len(self.nested)}"
+        self.nested[key] = params, spec, bags.batch_size
+        return logged_lookup.logged_lookup(spec, key, tables, bags, self.log_tap)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -67,8 +72,9 @@ class RecordedParams:
 def value_and_grad(fun: Callable, argnums: int | tuple[int, ...] = 0, has_aux: bool = False) -> Callable:
     """Like `jax.value_and_grad`, but each `EmbeddingParams` in the arguments gets an `EmbeddingGrad`.
 
-    Dense leaves get what JAX gives them. No gradient of a table's size is formed. The loss is traced twice; lookups must
-    happen in the loss itself and not inside a transformation within it.
+    Dense leaves get what JAX gives them. No gradient of a table's size is formed. The loss is traced twice. Lookups must
+    happen in the loss itself; inside a transformation within it (`scan`, `checkpoint`, inner `jit`), only where JAX has
+    `custom_vjp.defvjp_with_logs` (0.11.1 and later), and not over a mesh.
 
     Args:
       fun: a function that returns a scalar loss, or `(loss, aux)` with `has_aux`.
@@ -92,8 +98,8 @@ def value_and_grad(fun: Callable, argnums: int | tuple[int, ...] = 0, has_aux: b
         is_table = [_is_params(leaf) for leaf in leaves]
         dense = [leaf for leaf, table in zip(leaves, is_table, strict=True) if not table]
 
-        def run(dense, taps):
-            recording = Recording(taps)
+        def run(dense, taps, log_tap=None):
+            recording = Recording(taps, log_tap)
             marked = _mark(leaves, is_table, dense, recording)
             new_args = list(args)
             for i, arg in zip(numbers, jax.tree.unflatten(structure, marked), strict=True):
@@ -102,15 +108,20 @@ def value_and_grad(fun: Callable, argnums: int | tuple[int, ...] = 0, has_aux: b
             loss, aux = out if has_aux else (out, None)
             return loss, (aux, [(l.bags, l.faults) for l in recording.lookups], recording)
 
-        lookups = _find_lookups(run, dense)
+        lookups, has_nested = _find_lookups(run, dense)
         taps = [make_taps(l.spec, l.bags.batch_size) for l in lookups]
 
-        def loss_fn(dense, taps):
-            loss, (aux, seen, _) = run(dense, taps)
+        nested: dict[str, tuple[int, Spec, int]] = {}
+
+        def loss_fn(dense, taps, log_tap):
+            loss, (aux, seen, recording) = run(dense, taps, log_tap)
+            nested.update(recording.nested)
             return loss, (aux, seen)
 
-        (loss, (aux, seen)), (d_dense, d_taps) = jax.value_and_grad(loss_fn, argnums=(0, 1), has_aux=True)(dense, taps)
-        grads = _pack(is_table, d_dense, lookups, seen, d_taps, after=(loss, aux))
+        differentiate = _with_logs if has_nested else _without_logs
+        (loss, (aux, seen)), (d_dense, d_taps), logs = differentiate(loss_fn, dense, taps)
+        shares = [(about, _log_of(key, about[1], logs)) for key, about in nested.items()]
+        grads = _pack(is_table, d_dense, lookups, seen, d_taps, shares, after=(loss, aux))
         grad_tree = jax.tree.unflatten(structure, grads)
         value = (loss, aux) if has_aux else loss
         return value, grad_tree[0] if isinstance(argnums, int) else grad_tree
@@ -158,20 +169,50 @@ def _mark(leaves, is_table, dense, recording):
     return marked
 
 
-def _find_lookups(run, dense) -> list[_Lookup]:
-    """One abstract run of the loss, to learn which taps it needs."""
+def _find_lookups(run, dense) -> tuple[list[_Lookup], bool]:
+    """One abstract run of the loss, to learn which taps it needs, and whether nested transformations look up as well."""
     found: list[_Lookup] = []
+    nested: dict[str, Any] = {}
 
     def probe(dense):
         loss, (_, _, recording) = run(dense, None)
         found.extend(recording.lookups)
+        nested.update(recording.nested)
         return loss
 
     jax.eval_shape(probe, dense)
-    return found
+    return found, bool(nested)
 
 
-def _pack(is_table, d_dense, lookups, seen, d_taps, after):
+def _without_logs(loss_fn, dense, taps):
+    value, gradients = jax.value_and_grad(lambda d, t: loss_fn(d, t, jnp.zeros(())), (0, 1), has_aux=True)(dense, taps)
+    return value, gradients, {}
+
+
+def _with_logs(loss_fn, dense, taps):
+    loss, vjp, aux = jax.vjp(loss_fn, dense, taps, jnp.zeros(()), has_aux=True)
+    (d_dense, d_taps, _), logs = vjp.with_logs(jnp.ones_like(loss))
+    return (loss, aux), (d_dense, d_taps), logs
+
+
+def _log_of(key: str, spec: Spec, logs):
+    """The log of a lookup, which some transformations drop: a nested `jax.grad`, or a body that JAX traces more than once."""
+    if key not in logs:
+        raise _unreachable(spec)
+    return logs[key]
+
+
+def _unreachable(spec: Spec) -> RuntimeError:
+    return runtime_error(
+        API,
+        f"lookup of features {spec.feature_names}",
+        "a lookup in the loss itself",
+        "one inside a nested transformation (jit, scan, vmap, checkpoint, ...) of the loss",
+        "Look up before the nested function and pass the activations in",
+    )
+
+
+def _pack(is_table, d_dense, lookups, seen, d_taps, nested, after):
     """Dense gradients and an `EmbeddingGrad` for each params, in the order of the leaves."""
     tokens = tuple(x for x in jax.tree.leaves(after) if hasattr(x, "dtype"))
     num_params = sum(is_table)
@@ -180,6 +221,10 @@ def _pack(is_table, d_dense, lookups, seen, d_taps, after):
     for found, (bags, faults), taps in zip(lookups, seen, d_taps, strict=True):
         shares[found.params].append(LookupGrad(taps.acts, bags, faults, found.spec))
         reads += [faults, taps.token]
+    for (params, spec, batch_size), log in nested:
+        share, read = logged_lookup.share_of(spec, batch_size, log)
+        shares[params].append(share)
+        reads += read
     sparse = iter(EmbeddingGrad(tuple(s), (*tokens, *reads)) for s in shares)
     dense = iter(d_dense)
     return [next(sparse) if table else next(dense) for table in is_table]

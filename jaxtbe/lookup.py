@@ -17,7 +17,10 @@ from jax.custom_derivatives import SymbolicZero
 from jaxtbe import ops
 from jaxtbe.bags import Bags
 from jaxtbe.errors import type_error, value_error
+from jaxtbe.sharding.guard import whole_token
+from jaxtbe.sharding.lookup import check_batch_size, sharded_id_weights_gradient, sharded_lookup
 from jaxtbe.spec import Spec
+from jaxtbe.store import store
 from jaxtbe.update_plan import concat_d_acts, plan_update, written_by_dtype
 
 API = "jaxtbe.EmbeddingBags"
@@ -31,7 +34,13 @@ class Taps(NamedTuple):
 
 
 def make_taps(spec: Spec, batch_size: int) -> Taps:
-    acts = {f.name: jnp.zeros(spec.acts_shape(f, batch_size), jnp.float32) for f in spec.writing_features}
+    def zeros(shape):
+        if spec.sharding is None:
+            return jnp.zeros(shape, jnp.float32)
+        check_batch_size(spec.sharding, batch_size)
+        return spec.sharding.zeros(shape, jnp.float32, spec.sharding.split)
+
+    acts = {f.name: zeros(spec.acts_shape(f, batch_size)) for f in spec.writing_features}
     return Taps(acts, jnp.zeros((1,), jnp.float32))
 
 
@@ -68,7 +77,7 @@ def check_batch(spec: Spec, bags: Bags) -> None:
             raise type_error(
                 API, name, jnp.dtype(dtype).name, array.dtype.name, "Build batches with EmbeddingBags.bags"
             )
-        length = len(spec.features) * bags.batch_size + 1 if name == "offsets" else bags.ids.shape[0]
+        length = len(spec.features) * bags.batch_size + bags.shards if name == "offsets" else bags.ids.shape[0]
         if array.shape != (length,):
             raise value_error(
                 API, name, f"shape ({length},)", str(array.shape), "Build batches with EmbeddingBags.bags"
@@ -84,6 +93,10 @@ def lookup(spec: Spec, tables: dict[str, jax.Array], bags: Bags, taps: Taps) -> 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _lookup(spec, tables, ids, offsets, id_weights, update_mask, taps):
     del update_mask, taps
+    if spec.sharding is not None:
+        return sharded_lookup(spec, tables, ids, offsets, id_weights)
+    token = whole_token(tables.values())
+    ids = ids if token is None else ids + token
     acts: dict[str, jax.Array] = {}
     faults = jnp.zeros((len(spec.features), 2), jnp.int32)
     batch = (offsets.shape[0] - 1) // len(spec.features)
@@ -141,7 +154,7 @@ def _backward(spec, saved: _Residuals, cotangents):
     d_acts = {name: _instantiate(d) for name, d in d_acts.items()}
     batch_size = (saved.offsets.shape[0] - 1) // len(spec.features)
     bags = Bags.tree_unflatten(
-        (spec.feature_names, batch_size), (saved.ids, saved.offsets, saved.id_weights, saved.update_mask)
+        (spec.feature_names, batch_size, 1), (saved.ids, saved.offsets, saved.id_weights, saved.update_mask)
     )
     d_weights, token = None, jnp.zeros((1,), jnp.float32)
     if saved.weights:
@@ -160,6 +173,8 @@ def _instantiate(d):
 
 
 def _id_weights_gradient(spec, tables, bags, d_acts):
+    if spec.sharding is not None:
+        return sharded_id_weights_gradient(spec, tables, bags, d_acts)
     total = jnp.zeros(bags.ids.shape, jnp.float32)
     for group in spec.lookup_groups:
         mine = [f for f, layout in zip(spec.features, group.layout, strict=True) if layout.table >= 0]
@@ -185,14 +200,15 @@ def dense_gradient(spec: Spec, bags: Bags, d_acts: dict[str, jax.Array]) -> dict
                 "write_only",
                 "Use jaxtbe.value_and_grad with jaxtbe.optim.sgd",
             )
-    gradients = {t.name: jnp.zeros((t.rows, t.dim), t.dtype) for t in spec.tables}
+    gradients = {t.name: _zero_table(spec, t) for t in spec.tables}
     for names in written_by_dtype(spec, d_acts):
         share = plan_update(spec, bags, d_acts, names)
-        tables = ops.assign(
-            [gradients[n] for n in names],
-            [share] if share else [],
-            duplicates=("sum",) * len(names),  # the mathematical gradient, whatever Table.duplicates says of updates
-            implementation=spec.implementation,
-        )
-        gradients.update(zip(names, tables, strict=True))
+        # The mathematical gradient, whatever Table.duplicates says of updates.
+        gradients.update(store(spec, gradients, names, share, duplicates=("sum",) * len(names)))
     return gradients
+
+
+def _zero_table(spec: Spec, table) -> jax.Array:
+    if spec.sharding is None:
+        return jnp.zeros((table.rows, table.dim), table.dtype)
+    return spec.sharding.zeros((table.rows, table.dim), table.dtype, spec.sharding.spec_of(table.name))

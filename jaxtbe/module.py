@@ -1,6 +1,7 @@
 """`EmbeddingBags`: tables and features bound together."""
 
 import dataclasses
+import functools
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -13,12 +14,17 @@ from jaxtbe.bags import Bags
 from jaxtbe.build_bags import build_bags
 from jaxtbe.checks import count_faults
 from jaxtbe.embedding_grad import EmbeddingGrad, LookupGrad
-from jaxtbe.errors import type_error
+from jaxtbe.errors import type_error, value_error
 from jaxtbe.features import Feature
 from jaxtbe.lookup import check_batch, lookup, make_taps
 from jaxtbe.names import stable_id
 from jaxtbe.params import EmbeddingParams
 from jaxtbe.reset import reset_rows
+from jaxtbe.sharding.batch import gather_bags, global_bags
+from jaxtbe.sharding.guard import refuse_split_table
+from jaxtbe.sharding.init import init_table as init_sharded
+from jaxtbe.sharding.placement import make_sharding
+from jaxtbe.sharding.trees import shardings_of
 from jaxtbe.spec import Spec
 from jaxtbe.tables import Table
 from jaxtbe.zch import ZchReport, ZchState
@@ -53,6 +59,72 @@ class EmbeddingBags:
     def __init__(self, tables: Iterable[Table], features: Iterable[Feature], implementation: str | None = None):
         object.__setattr__(self, "spec", Spec(tuple(tables), tuple(features), implementation))
 
+    def shard(
+        self, mesh: jax.sharding.Mesh, placements: Mapping[str, str] | None = None, axis: Any = None
+    ) -> "EmbeddingBags":
+        """The same tables and features over a mesh of devices. Training steps stay as they are.
+
+        Rows are split into equal consecutive blocks, one a device, and so are the buckets of hashed tables. Each device reads
+        and updates its own rows: ids travel to all devices, sums come back by a reduce-scatter, gradients of the activations
+        are gathered once. Activations are split over samples. See docs/sharding.md for what is bit for bit the same.
+
+        Args:
+          mesh: of explicit or automatic axes.
+          placements: table name to "rows" (the default) or "replicated": the whole table on every device.
+          axis: name or names of the mesh axes to split over, or None: all.
+
+        Returns:
+          An `EmbeddingBags` whose `init` and `init_zch` make arrays in their places, and that has `shardings` and `place`.
+
+        Raises:
+          ValueError: rows or buckets that the devices do not share evenly, or unknown names.
+        """
+        sharded = object.__new__(EmbeddingBags)
+        sharding = make_sharding(self.spec, mesh, placements, axis)
+        object.__setattr__(sharded, "spec", dataclasses.replace(self.spec, sharding=sharding))
+        return sharded
+
+    def shardings(self, tree: Any) -> Any:
+        """Where each array of a tree lies: parameters, optimizer states, hashed tables, batches, and what is beside them.
+
+        Args:
+          tree: a pytree of arrays, or of their shapes as `jax.eval_shape` gives them.
+
+        Returns:
+          The tree with a `jax.sharding.NamedSharding` for each array: split for arrays with the rows of a split table that lie
+          under its name, whole on every device for others.
+        """
+        return shardings_of(self._sharded_spec("shardings"), tree)
+
+    def place(self, tree: Any) -> Any:
+        """The tree with its arrays where `shardings` says."""
+        return jax.device_put(tree, self.shardings(tree))
+
+    def global_bags(self, bags: Bags, capacity: int | None = None) -> Bags:
+        """A batch whose samples lie on all devices of all processes, from the samples of this process.
+
+        The step gathers the ids. Without it, a batch is taken to be the same in every process, and lies whole on every device.
+
+        Args:
+          bags: a batch of this process's samples, as `EmbeddingBags.bags` built it; of equal sizes in all processes.
+          capacity: positions of each device's part, the same in all processes; None: as many as the whole of `bags` has.
+
+        Returns:
+          `Bags` of global arrays, of the samples of all processes, in the order of the devices.
+        """
+        return global_bags(self._sharded_spec("global_bags").sharding, bags, capacity)
+
+    def _sharded_spec(self, method: str) -> Spec:
+        if self.spec.sharding is None:
+            raise value_error(
+                f"jaxtbe.EmbeddingBags.{method}",
+                "EmbeddingBags",
+                "one over a mesh",
+                "one of a single device",
+                "Call it on what EmbeddingBags.shard returned",
+            )
+        return self.spec
+
     @property
     def tables(self) -> tuple[Table, ...]:
         return self.spec.tables
@@ -63,9 +135,8 @@ class EmbeddingBags:
 
     def init(self, key: jax.Array) -> EmbeddingParams:
         """Initial tables. Each depends on the key and the table's name alone, not on what other tables there are."""
-        return EmbeddingParams(
-            {t.name: _init_table(t, jax.random.fold_in(key, stable_id(t.name))) for t in self.tables}
-        )
+        init = _init_table if self.spec.sharding is None else functools.partial(init_sharded, self.spec.sharding)
+        return EmbeddingParams({t.name: init(t, jax.random.fold_in(key, stable_id(t.name))) for t in self.tables})
 
     def bags(
         self,
@@ -113,11 +184,19 @@ class EmbeddingBags:
                 type(params).__name__,
                 "Pass what EmbeddingBags.init returned",
             )
-        check_batch(self.spec, bags)
+        bags = self._whole(bags)
         tables = {t.name: params.table(t, api) for t in self.tables}
+        if self.spec.sharding is None:
+            for name, table in tables.items():
+                refuse_split_table(name, table)
         if params.recording is not None:
             return params.recording.lookup(self.spec, tables, bags)
         return lookup(self.spec, tables, bags, make_taps(self.spec, bags.batch_size))[0]
+
+    def _whole(self, bags: Bags) -> Bags:
+        """The batch, checked, and whole on every device."""
+        check_batch(self.spec, bags)
+        return gather_bags(self.spec, jax.tree.map(jnp.asarray, bags))[0] if bags.shards > 1 else bags
 
     def concat(self, params: EmbeddingParams, bags: Bags) -> jax.Array:
         """f32[B, columns]: the outputs of all features side by side, in their order. XLA makes no copy for it."""
@@ -135,7 +214,7 @@ class EmbeddingBags:
         Returns:
           An `EmbeddingGrad`.
         """
-        check_batch(self.spec, bags)
+        bags = self._whole(bags)
         checked = {}
         for feature in self.spec.writing_features:
             checked[feature.name] = check_values("jaxtbe.EmbeddingBags.gradient", self.spec, bags, feature, d_acts)
@@ -169,11 +248,12 @@ class EmbeddingBags:
         Returns:
           The new params; with `reset_state`, `(params, opt_state)`.
         """
-        return assign(self.spec, params, bags, values, opt_state, reset_state, after)
+        return assign(self.spec, params, self._whole(bags), values, opt_state, reset_state, after)
 
     def init_zch(self) -> dict[str, ZchState]:
         """Empty ZCH states of the tables that have one: a pytree of integer arrays, to be donated like the parameters."""
-        return remapping.init_zch(self.spec)
+        states = remapping.init_zch(self.spec)
+        return states if self.spec.sharding is None else self.place(states)
 
     def remap(
         self, zch_state: Mapping[str, ZchState], bags: Bags, now: Any = 0, ttl: Any = None, scores: Any = None

@@ -1,5 +1,6 @@
 """Raw ids of a batch to rows, over all tables of an `EmbeddingBags`."""
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +10,8 @@ import jax.numpy as jnp
 from jaxtbe import zch
 from jaxtbe.bags import Bags
 from jaxtbe.errors import type_error, value_error
+from jaxtbe.sharding.batch import gather_bags
+from jaxtbe.sharding.remap import sharded_find, sharded_remap
 from jaxtbe.spec import Spec
 
 
@@ -23,16 +26,18 @@ def remap(
     """See `EmbeddingBags.remap`."""
     api = "jaxtbe.EmbeddingBags.remap"
     _check(api, spec, state, bags)
-    bags = jax.tree.map(jnp.asarray, bags)
+    bags, scores = gather_bags(spec, jax.tree.map(jnp.asarray, bags), scores)
     new_state, reports, rows = dict(state), {}, [_plain_rows(spec, bags)]
     for table in spec.tables:
         if table.zch is None:
             continue
-        new_state[table.name], of_table, reports[table.name] = zch.remap(
+        remap_table = functools.partial(zch.remap, zch=table.zch)
+        if _is_split(spec, table):
+            remap_table = functools.partial(sharded_remap, spec.sharding, zch_config=table.zch)
+        new_state[table.name], of_table, reports[table.name] = remap_table(
             state[table.name],
             bags.ids,
             bags.offsets,
-            zch=table.zch,
             access=tuple(f.access if f.table == table.name else None for f in spec.features),
             now=now,
             ttl=ttl,
@@ -47,22 +52,22 @@ def remap(
 def find(spec: Spec, state: Mapping[str, zch.ZchState], bags: Bags) -> Bags:
     """See `EmbeddingBags.find`."""
     _check("jaxtbe.EmbeddingBags.find", spec, state, bags)
-    bags = jax.tree.map(jnp.asarray, bags)
+    bags, _ = gather_bags(spec, jax.tree.map(jnp.asarray, bags))
     rows = [_plain_rows(spec, bags)]
     for table in spec.tables:
         if table.zch is not None:
             access = tuple("read_only" if f.table == table.name else None for f in spec.features)
-            rows.append(
-                zch.find(
-                    state[table.name],
-                    bags.ids,
-                    bags.offsets,
-                    zch=table.zch,
-                    access=access,
-                    implementation=spec.implementation,
-                )[0]
-            )
+            operands = state[table.name], bags.ids, bags.offsets
+            static: dict[str, Any] = {"access": access, "implementation": spec.implementation}
+            if _is_split(spec, table):
+                rows.append(sharded_find(spec.sharding, *operands, zch_config=table.zch, **static))
+            else:
+                rows.append(zch.find(*operands, zch=table.zch, **static)[0])
     return bags.replace(ids=zch.merge_rows(*rows))
+
+
+def _is_split(spec: Spec, table) -> bool:
+    return spec.sharding is not None and spec.sharding.is_split(table.name)
 
 
 def _plain_rows(spec: Spec, bags: Bags) -> jax.Array:

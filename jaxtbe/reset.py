@@ -12,6 +12,7 @@ from jaxtbe import ops, zch
 from jaxtbe.errors import type_error
 from jaxtbe.names import stable_id
 from jaxtbe.params import EmbeddingParams
+from jaxtbe.sharding.reset import on_evicted_rows
 from jaxtbe.spec import Spec
 from jaxtbe.tables import Table
 
@@ -39,20 +40,7 @@ def reset_rows(
             tables[table.name] = _reset_table(spec, table, array, reports[table.name], seed)
 
     def reset_state(name: str, state: Any) -> Any:
-        if name not in reports:
-            return state
-        rows, evicted = params.tables[name].shape[0], reports[name].evicted
-        starts = jnp.asarray([0, evicted.shape[0]], jnp.int32)
-
-        def reset(array, initial):
-            if array.shape[:1] != (rows,):
-                return array
-            return fill_rows(array, evicted, starts, initial, spec.implementation)
-
-        if "initial" not in state:  # of a rule: states begin with zeros
-            return {k: reset(array, 0.0) for k, array in state.items()}
-        leaves = [reset(a, i) for a, i in zip(jax.tree.leaves(state["inner"]), state["initial"], strict=True)]
-        return {**state, "inner": jax.tree.unflatten(jax.tree.structure(state["inner"]), leaves)}
+        return _reset_state(spec, name, state, reports[name]) if name in reports else state
 
     if opt_state is not None:
         opt_state = map_table_states(API, opt_state, params.tables, reset_state)
@@ -60,29 +48,53 @@ def reset_rows(
 
 
 def _reset_table(spec: Spec, table: Table, array: jax.Array, report: zch.ZchReport, seed: Any) -> jax.Array:
-    if table.initializer is None:
+    def from_hash(array, evicted, ids, seed):
         new, _ = ops.reset_rows(
             array,
             [],
-            report.evicted,
-            report.evicted_ids,
+            evicted,
+            ids,
             seed,
             table_number=stable_id(table.name),
             scale=1.0 / math.sqrt(table.dim),
             implementation=spec.implementation,
         )
         return new
-    # Any initializer, one row at a time, from a key of (seed, table, id).
-    initializer = table.initializer
-    key = jax.random.fold_in(jax.random.key(jnp.asarray(seed, jnp.uint32)), stable_id(table.name))
 
-    def row(words):
-        of_id = jax.random.fold_in(jax.random.fold_in(key, words[0]), words[1])
-        return initializer(of_id, (1, table.dim), table.dtype)[0].astype(jnp.float32)
+    def from_initializer(array, evicted, ids, seed):
+        # Any initializer, one row at a time, from a key of (seed, table, id).
+        key = jax.random.fold_in(jax.random.key(seed), stable_id(table.name))
 
-    starts = jnp.asarray([0, report.evicted.shape[0]], jnp.int32)
-    values = jax.vmap(row)(report.evicted_ids)
-    return ops.store_rows([array], report.evicted, starts, values, implementation=spec.implementation)[0]
+        def row(words):
+            of_id = jax.random.fold_in(jax.random.fold_in(key, words[0]), words[1])
+            return table.initializer(of_id, (1, table.dim), table.dtype)[0].astype(jnp.float32)
+
+        starts = jnp.asarray([0, evicted.shape[0]], jnp.int32)
+        values = jax.vmap(row)(ids)
+        return ops.store_rows([array], evicted, starts, values, implementation=spec.implementation)[0]
+
+    reset = from_hash if table.initializer is None else from_initializer
+    return on_evicted_rows(spec.sharding, table, reset, array, report, jnp.asarray(seed, jnp.uint32))
+
+
+def _reset_state(spec: Spec, name: str, state: Any, report: zch.ZchReport) -> Any:
+    table = spec.tables_by_name[name]
+
+    def reset(leaf_and_initial, evicted, ids, _):
+        del ids
+        array, initial = leaf_and_initial
+        starts = jnp.asarray([0, evicted.shape[0]], jnp.int32)
+        return fill_rows(array, evicted, starts, initial, spec.implementation), initial
+
+    def of_leaf(array, initial):
+        if array.shape[:1] != (table.rows,):
+            return array
+        return on_evicted_rows(spec.sharding, table, reset, (array, jnp.asarray(initial)), report, ())[0]
+
+    if "initial" not in state:  # of a rule: states begin with zeros
+        return {k: of_leaf(array, 0.0) for k, array in state.items()}
+    leaves = [of_leaf(a, i) for a, i in zip(jax.tree.leaves(state["inner"]), state["initial"], strict=True)]
+    return {**state, "inner": jax.tree.unflatten(jax.tree.structure(state["inner"]), leaves)}
 
 
 def fill_rows(

@@ -16,12 +16,13 @@ IMPLEMENTATIONS = (None, "native", "xla")
 
 @dataclasses.dataclass(frozen=True)
 class LookupGroup:
-    """The tables of one dtype: what one forward call serves."""
+    """The tables of one dtype and placement: what one forward call serves."""
 
     dtype: Any
     tables: tuple[str, ...]
     layout: tuple[FeatureLayout, ...]  # of every feature of the spec; those of other groups have table -1
     columns: int
+    split: bool = False  # whether the rows of its tables are split over devices
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Spec:
     tables: tuple[Table, ...]
     features: tuple[Feature, ...]
     implementation: str | None = None
+    sharding: Any = None  # a jaxtbe.sharding.Sharding, or None: one device
 
     def __post_init__(self):
         _check_names("table", self.tables, Table)
@@ -92,11 +94,15 @@ class Spec:
 
     @functools.cached_property
     def lookup_groups(self) -> tuple[LookupGroup, ...]:
-        """One group a dtype, over the tables that a feature uses."""
+        """One group a dtype and placement, over the tables that a feature uses."""
         used = {f.table for f in self.features}
+        members: dict[Any, list[str]] = {}
+        for table in self.tables:
+            if table.name in used:
+                split = self.sharding is not None and self.sharding.is_split(table.name)
+                members.setdefault((table.dtype, split), []).append(table.name)
         groups = []
-        for dtype in dict.fromkeys(t.dtype for t in self.tables if t.name in used):
-            names = tuple(t.name for t in self.tables if t.name in used and t.dtype == dtype)
+        for (dtype, split), names in members.items():
             layout, column = [], 0
             for feature in self.features:
                 mine = feature.table in names
@@ -110,7 +116,7 @@ class Spec:
                     )
                 )
                 column += self.width(feature) if mine else 0
-            groups.append(LookupGroup(dtype, names, tuple(layout), column))
+            groups.append(LookupGroup(dtype, tuple(names), tuple(layout), column, split))
         return tuple(groups)
 
 

@@ -28,15 +28,28 @@ def uniform_initializer(key: jax.Array, shape: tuple[int, int], dtype: Any) -> j
     """
     rows, dim = shape
     scale = 1.0 / math.sqrt(dim)
-    block = max(1, _BLOCK_ELEMENTS // dim)
+    block = uniform_block(dim)
     if rows <= block:
         return jax.random.uniform(key, shape, dtype, -scale, scale)
 
     def fill(i, table):
-        values = jax.random.uniform(jax.random.fold_in(key, i), (block, dim), dtype, -scale, scale)
-        return jax.lax.dynamic_update_slice(table, values, (jnp.minimum(i * block, rows - block), 0))
+        start, values = uniform_rows(key, i, shape, dtype)
+        return jax.lax.dynamic_update_slice(table, values, (start, 0))
 
     return jax.lax.fori_loop(0, -(-rows // block), fill, jnp.zeros(shape, dtype))
+
+
+def uniform_block(dim: int) -> int:
+    """Rows that `uniform_initializer` fills at a time."""
+    return max(1, _BLOCK_ELEMENTS // dim)
+
+
+def uniform_rows(key: jax.Array, number: Any, shape: tuple[int, int], dtype: Any) -> tuple[jax.Array, jax.Array]:
+    """The first row and the values of a block of `uniform_initializer`. The last block ends with the table."""
+    (rows, dim), scale = shape, 1.0 / math.sqrt(shape[1])
+    block = uniform_block(dim)
+    values = jax.random.uniform(jax.random.fold_in(key, number), (block, dim), dtype, -scale, scale)
+    return jnp.minimum(number * block, rows - block), values
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,6 +14,7 @@ from cases import Case, cases, every_pooling, feature, quick_jit, random_batch, 
 from compare import assert_same_bits, assert_within
 
 import jaxtbe
+from jaxtbe import logged_lookup
 
 F32 = (jnp.float32,)
 
@@ -250,7 +251,7 @@ def nested_in_vmap(f, bags):
 
 
 @pytest.mark.parametrize("nest", [nested_in_scan, nested_in_checkpoint, nested_in_jit, nested_in_grad, nested_in_vmap])
-def test_nested_lookup_raises_and_names_the_remedy(implementation, nest):
+def test_nested_lookup_works_or_names_the_remedy(implementation, nest):
     case = every_pooling()
     emb = case.module(implementation)
     bags = to_bags(emb, case.batch())
@@ -258,5 +259,29 @@ def test_nested_lookup_raises_and_names_the_remedy(implementation, nest):
     def fun(params):
         return nest(lambda bags: jnp.sum(emb(params, bags)["sum"]), bags)
 
+    if logged_lookup.SUPPORTED and nest is not nested_in_vmap:
+        params, tx = case.params(), jaxtbe.optim.sgd(1.0)
+        updates, _ = tx.update(jax.jit(jaxtbe.grad(fun))(params), tx.init(params), params)
+        stepped = params.tables["t"] - updates.tables["t"].value
+        np.testing.assert_allclose(stepped, jax.grad(fun)(params).tables["t"], rtol=1e-4, atol=1e-5)
+        return
     with pytest.raises((RuntimeError, ValueError), match=r"jaxtbe\..*lookup.*expected .*, got .*\. .*"):
         jaxtbe.grad(fun)(case.params())
+
+
+@pytest.mark.skipif(not logged_lookup.SUPPORTED, reason="needs jax.custom_vjp.defvjp_with_logs")
+def test_a_scan_over_batches_within_the_loss(implementation):
+    case = every_pooling()
+    emb, params, tx = case.module(implementation), case.params(), jaxtbe.optim.sgd(1.0)
+    batches = [to_bags(emb, case.batch(seed, faults=True)) for seed in range(3)]
+    stacked = jax.tree.map(lambda *x: jnp.stack([jnp.asarray(a) for a in x]), *batches)
+
+    def fun(params):
+        return jnp.sum(jax.lax.scan(lambda c, bags: (c, jnp.sum(jnp.sin(emb.concat(params, bags)))), 0.0, stacked)[1])
+
+    grads = jax.jit(jaxtbe.grad(fun))(params)
+    updates, state = tx.update(grads, tx.init(params), params)
+    stepped = params.tables["t"] - updates.tables["t"].value
+    np.testing.assert_allclose(stepped, jax.grad(fun)(params).tables["t"], rtol=1e-4, atol=1e-5)
+    with pytest.raises(ValueError, match="past it"):
+        jaxtbe.check(state)

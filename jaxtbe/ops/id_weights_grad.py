@@ -1,12 +1,16 @@
 """The gradient of id weights."""
 
+import functools
 from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
+from jax.custom_batching import custom_vmap
 
+from jaxtbe.ops.batching import fold_ids, refuse_tables, spread
 from jaxtbe.ops.implementation import use_native
 from jaxtbe.ops.layout import FeatureLayout, encode_features
+from jaxtbe.ops.lookup import repeat_features
 from jaxtbe.reference.id_weights_grad import id_weights_grad as reference_id_weights_grad
 
 
@@ -35,9 +39,30 @@ def id_weights_grad(
     Returns:
       f32[N].
     """
+    static = {"features": features, "implementation": implementation}
+    call = custom_vmap(functools.partial(_id_weights_grad, **static))
+    call.def_vmap(functools.partial(_id_weights_grad_mapped, static))
+    return call(d_acts, list(tables), ids, offsets)
+
+
+def _id_weights_grad_mapped(static, axis_size, mapped, d_acts, tables, ids, offsets):
+    refuse_tables("jaxtbe.ops.id_weights_grad", mapped[1])
+    folded = fold_ids(axis_size, mapped[2:4], ids, offsets)
+    d_acts = spread(mapped[0], axis_size, d_acts)
+    columns = d_acts.shape[2]
+    gradient = id_weights_grad(
+        d_acts.transpose(1, 0, 2).reshape(d_acts.shape[1], -1),
+        tables,
+        folded.ids,
+        folded.offsets,
+        features=repeat_features(static["features"], columns, axis_size),
+        implementation=static["implementation"],
+    )
+    return gradient.reshape(axis_size, -1), True
+
+
+def _id_weights_grad(d_acts, tables, ids, offsets, *, features, implementation):
     if not use_native(implementation):
         return reference_id_weights_grad(d_acts, tables, ids, offsets, features=features)
-    call = jax.ffi.ffi_call(
-        "jaxtbe_id_weights_grad", jax.ShapeDtypeStruct(ids.shape, jnp.float32), vmap_method="sequential"
-    )
+    call = jax.ffi.ffi_call("jaxtbe_id_weights_grad", jax.ShapeDtypeStruct(ids.shape, jnp.float32))
     return call(d_acts, ids, offsets, *tables, layout=encode_features(features), num_tables=len(tables))

@@ -1,10 +1,14 @@
 """The forward: bags of ids to pooled rows."""
 
+import dataclasses
+import functools
 from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
+from jax.custom_batching import custom_vmap
 
+from jaxtbe.ops.batching import fold_ids, refuse_tables, spread
 from jaxtbe.ops.implementation import use_native
 from jaxtbe.ops.layout import FeatureLayout, encode_features
 from jaxtbe.reference.lookup import lookup as reference_lookup
@@ -23,6 +27,7 @@ def lookup(
     """Looks up every feature of a batch in tables of one dtype, in one call.
 
     Not differentiable by itself: `EmbeddingBags` adds the rules. The result does not depend on the number of threads.
+    `jax.vmap` over batches makes one call of them all; over tables it is refused.
 
     Args:
       tables: dtype[rows, dim] each, all of one dtype: float32, bfloat16 or float16.
@@ -38,6 +43,37 @@ def lookup(
       first of them in (sample, position) order, or -1. Faults are also a token: what takes them as an operand runs after
       the tables were read.
     """
+    static = {"features": features, "columns": columns, "implementation": implementation}
+    call = custom_vmap(functools.partial(_lookup, **static))
+    call.def_vmap(functools.partial(_lookup_mapped, static))
+    return call(list(tables), ids, offsets, id_weights)
+
+
+def repeat_features(features: tuple[FeatureLayout, ...], columns: int, times: int) -> tuple[FeatureLayout, ...]:
+    """The features of as many batches side by side, their outputs in columns of their own."""
+    return tuple(dataclasses.replace(f, column=f.column + k * columns) for k in range(times) for f in features)
+
+
+def _lookup_mapped(static, axis_size, mapped, tables, ids, offsets, id_weights):
+    """The rule of `jax.vmap`: every feature of every batch is a feature of one call."""
+    refuse_tables("jaxtbe.ops.lookup", mapped[0])
+    folded = fold_ids(axis_size, mapped[1:3], ids, offsets)
+    weights = None if id_weights is None else spread(mapped[3], axis_size, id_weights).reshape(-1)
+    columns = static["columns"]
+    acts, faults = lookup(
+        tables,
+        folded.ids,
+        folded.offsets,
+        weights,
+        features=repeat_features(static["features"], columns, axis_size),
+        columns=axis_size * columns,
+        implementation=static["implementation"],
+    )
+    acts = acts.reshape(acts.shape[0], axis_size, columns).transpose(1, 0, 2)
+    return (acts, faults.reshape(axis_size, -1, 2)), (True, True)
+
+
+def _lookup(tables, ids, offsets, id_weights, *, features, columns, implementation):
     if not use_native(implementation):
         return reference_lookup(tables, ids, offsets, id_weights, features=features, columns=columns)
     batch = (offsets.shape[0] - 1) // len(features)
@@ -47,7 +83,6 @@ def lookup(
             jax.ShapeDtypeStruct((batch, columns), jnp.float32),
             jax.ShapeDtypeStruct((len(features), 2), jnp.int32),
         ),
-        vmap_method="sequential",
     )
     weights = () if id_weights is None else (id_weights,)
     acts, faults = call(

@@ -1,11 +1,13 @@
 """Evicted rows back to their beginning."""
 
+import functools
 from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxtbe.ops.batching import not_mapped
 from jaxtbe.ops.implementation import use_native
 from jaxtbe.reference.reset_rows import reset_rows as reference_reset_rows
 
@@ -40,8 +42,12 @@ def reset_rows(
       The new table and states.
     """
     seed = jnp.asarray(seed, jnp.uint32)
-    if not use_native(implementation):
-        return reference_reset_rows(table, states, slots, ids, seed, table_number=table_number, scale=scale)
+    of = _native_reset_rows if use_native(implementation) else reference_reset_rows
+    call = functools.partial(of, table_number=table_number, scale=scale)
+    return not_mapped("jaxtbe.ops.reset_rows", call, table, list(states), slots, ids, seed)
+
+
+def _native_reset_rows(table, states, slots, ids, seed, *, table_number, scale):
     in_place = [table, *states]
     call = jax.ffi.ffi_call(
         "jaxtbe_reset_rows",

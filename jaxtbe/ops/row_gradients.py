@@ -1,11 +1,13 @@
 """The gradient of every touched row, without an optimizer."""
 
+import functools
 from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
 
 from jaxtbe import _native
+from jaxtbe.ops.batching import not_mapped
 from jaxtbe.ops.implementation import use_native
 from jaxtbe.ops.layout import encode_lookups, encode_shapes, encode_sources
 from jaxtbe.ops.update import UpdateLookup
@@ -47,8 +49,12 @@ def square_norms(
     Returns:
       f32[tables].
     """
-    if not use_native(implementation):
-        return reference_square_norms(lookups, shapes, duplicates)
+    of = _native_square_norms if use_native(implementation) else reference_square_norms
+    call = functools.partial(of, shapes=shapes, duplicates=duplicates)
+    return not_mapped("jaxtbe.ops.square_norms", call, list(lookups))
+
+
+def _native_square_norms(lookups, shapes, duplicates):
     results = lambda capacity: [jax.ShapeDtypeStruct((len(shapes),), jnp.float32)]  # noqa: E731
     return _call("jaxtbe_square_norms", results, lookups, shapes, duplicates)[0]
 
@@ -74,8 +80,12 @@ def row_gradients(
       rows i32[N] padded with -1, gradients f32[N, dim] padded with zeros, N being the ids of all lookups together; and starts
       i32[tables+1]: table t has the entries [starts[t], starts[t+1]).
     """
-    if not use_native(implementation):
-        return all_row_gradients(lookups, shapes, duplicates)
+    of = _native_row_gradients if use_native(implementation) else all_row_gradients
+    call = functools.partial(of, shapes=shapes, duplicates=duplicates)
+    return not_mapped("jaxtbe.ops.row_gradients", call, list(lookups))
+
+
+def _native_row_gradients(lookups, shapes, duplicates):
     results = lambda capacity: [  # noqa: E731
         jax.ShapeDtypeStruct((capacity,), jnp.int32),
         jax.ShapeDtypeStruct((capacity, shapes[0][1]), jnp.float32),

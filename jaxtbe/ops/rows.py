@@ -1,10 +1,12 @@
 """Rows of some tables as one block, and back."""
 
+import functools
 from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
 
+from jaxtbe.ops.batching import not_mapped
 from jaxtbe.ops.implementation import use_native
 
 
@@ -27,8 +29,13 @@ def gather_rows(
     Returns:
       f32[N, dim].
     """
+    call = functools.partial(_gather_rows, native=use_native(implementation))
+    return not_mapped("jaxtbe.ops.gather_rows", call, list(tables), rows, starts)
+
+
+def _gather_rows(tables, rows, starts, *, native):
     dim = tables[0].shape[1]
-    if use_native(implementation):
+    if native:
         call = jax.ffi.ffi_call("jaxtbe_gather_rows", jax.ShapeDtypeStruct((rows.shape[0], dim), jnp.float32))
         return call(rows, starts, *tables)  # type: ignore[return-value]
     out, owner = jnp.zeros((rows.shape[0], dim), jnp.float32), _owner(rows, starts)
@@ -60,7 +67,12 @@ def store_rows(
     Returns:
       The new tables.
     """
-    if use_native(implementation):
+    call = functools.partial(_store_rows, native=use_native(implementation))
+    return not_mapped("jaxtbe.ops.store_rows", call, list(tables), rows, starts, values, list(tokens))
+
+
+def _store_rows(tables, rows, starts, values, tokens, *, native):
+    if native:
         call = jax.ffi.ffi_call(
             "jaxtbe_store_rows",
             tuple(jax.ShapeDtypeStruct(t.shape, t.dtype) for t in tables),

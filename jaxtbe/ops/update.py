@@ -1,6 +1,7 @@
 """The backward fused with the optimizer."""
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 
 import jax
@@ -8,11 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxtbe import _native
+from jaxtbe.ops.batching import not_mapped
 from jaxtbe.ops.implementation import use_native
 from jaxtbe.ops.layout import SourceLayout, encode_lookups, encode_shapes, encode_sources
 from jaxtbe.reference.update import update as reference_update
 
 
+@jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class UpdateLookup:
     """One lookup's share of an update.
@@ -31,7 +34,7 @@ class UpdateLookup:
     id_weights: jax.Array | None
     update_mask: jax.Array | None
     d_acts: jax.Array
-    sources: tuple[SourceLayout, ...]
+    sources: tuple[SourceLayout, ...] = dataclasses.field(metadata={"static": True})
 
     def operands(self) -> list[jax.Array]:
         optional = [x for x in (self.id_weights, self.update_mask) if x is not None]
@@ -71,10 +74,18 @@ def update(
     Returns:
       The new tables and states.
     """
-    if not use_native(implementation):
-        return reference_update(
-            tables, states, hyper, seed_and_step, lookups, rule=rule, duplicates=duplicates, table_ids=table_ids
-        )
+    static = {"rule": rule, "duplicates": duplicates, "table_ids": table_ids}
+    call = functools.partial(_native_update if use_native(implementation) else _reference_update, **static)
+    operands = list(tables), [list(s) for s in states], hyper, seed_and_step, list(lookups), list(tokens)
+    return not_mapped("jaxtbe.ops.update", call, *operands)
+
+
+def _reference_update(tables, states, hyper, seed_and_step, lookups, tokens, **static):
+    del tokens
+    return reference_update(tables, states, hyper, seed_and_step, lookups, **static)
+
+
+def _native_update(tables, states, hyper, seed_and_step, lookups, tokens, *, rule, duplicates, table_ids):
     capacity = sum(l.ids.shape[0] for l in lookups)
     scratch = jax.ShapeDtypeStruct(
         (_native.update_scratch_bytes(capacity, max(t.shape[1] for t in tables), len(tables)),), jnp.uint8

@@ -1,8 +1,12 @@
 """The lookup of raw ids in a hashed ZCH."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
+from jax.custom_batching import custom_vmap
 
+from jaxtbe.ops.batching import fold_ids, refuse_tables
 from jaxtbe.ops.implementation import use_native
 from jaxtbe.ops.zch_codes import encode_access, probe_attributes
 from jaxtbe.reference.zch_find import zch_find as reference_zch_find
@@ -36,6 +40,20 @@ def zch_find(
     """
     if offsets is None:
         offsets = jnp.asarray([0, ids.shape[0]], jnp.int32)
+    static = {"zch": zch, "access": access, "implementation": implementation}
+    call = custom_vmap(functools.partial(_zch_find, **static))
+    call.def_vmap(functools.partial(_zch_find_mapped, static))
+    return call(identities, ids, offsets)
+
+
+def _zch_find_mapped(static, axis_size, mapped, identities, ids, offsets):
+    refuse_tables("jaxtbe.ops.zch_find", mapped[0])
+    folded = fold_ids(axis_size, mapped[1:3], ids, offsets)
+    found = zch_find(identities, *folded, **{**static, "access": static["access"] * axis_size})
+    return tuple(x.reshape(axis_size, -1) for x in found), (True, True)
+
+
+def _zch_find(identities, ids, offsets, *, zch, access, implementation):
     if not use_native(implementation):
         return reference_zch_find(identities, ids, offsets, zch=zch, access=access)
     shape = (ids.shape[0],)

@@ -1,5 +1,6 @@
 """The insert of one batch of raw ids into a hashed ZCH."""
 
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -7,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxtbe import _native
+from jaxtbe.ops.batching import not_mapped
 from jaxtbe.ops.implementation import use_native
 from jaxtbe.ops.zch_codes import COUNTERS, encode_access, insert_attributes
 from jaxtbe.reference.zch import zch_insert as sequential_insert
@@ -86,9 +88,12 @@ def zch_insert(
     Returns:
       A `ZchInserted`.
     """
+    of = _native_insert if use_native(implementation) else _insert_on_host
+    return not_mapped("jaxtbe.ops.zch_insert", functools.partial(of, zch=zch, access=access), slots, batch, now, ttl)
+
+
+def _native_insert(slots, batch, now, ttl, *, zch, access) -> ZchInserted:
     outputs = _outputs(batch.ids.shape[0])
-    if not use_native(implementation):
-        return _insert_on_host(slots, batch, now, ttl, outputs, zch, access)
     in_place = [slots.identities, slots.last_seen, slots.occupancy]
     scratch = jax.ShapeDtypeStruct((_native.zch_insert_scratch_bytes(batch.ids.shape[0]),), jnp.uint8)
     results = [*map(_like, in_place), *outputs, scratch]
@@ -131,10 +136,10 @@ def _outputs(num_ids: int) -> list[jax.ShapeDtypeStruct]:
     ]
 
 
-def _insert_on_host(slots, batch, now, ttl, outputs, zch, access) -> ZchInserted:
+def _insert_on_host(slots, batch, now, ttl, *, zch, access) -> ZchInserted:
     def run(slots, batch, now, ttl):
         slots, batch = jax.tree.map(np.asarray, (slots, batch))
         return ZchInserted(*sequential_insert(slots, batch, int(now), int(ttl), zch=zch, access=access))
 
-    shapes = ZchInserted(jax.tree.map(_like, slots), *outputs)
+    shapes = ZchInserted(jax.tree.map(_like, slots), *_outputs(batch.ids.shape[0]))
     return jax.pure_callback(run, shapes, slots, batch, jnp.asarray(now, jnp.int32), jnp.asarray(ttl, jnp.int32))

@@ -16,6 +16,7 @@ from jaxtbe.optim.fused import Fused
 from jaxtbe.optim.group import make_groups
 from jaxtbe.optim.options import Options
 from jaxtbe.params import EmbeddingParams, Overwrite
+from jaxtbe.sharding.update import sharded_group_update
 
 API = "jaxtbe.optim"
 
@@ -100,7 +101,8 @@ def update_tables(tables, states, grad: EmbeddingGrad, count, config_of):
         tables, grad, lambda name, *about: (type(configs[name]), configs[name].group_key(name, *about))
     ):
         names = group.tables
-        new_tables, new_states = configs[names[0]].update(
+        update = configs[names[0]].update if group.sharding is None else sharded_group_update
+        new_tables, new_states = update(
             group, [tables[n] for n in names], [states[n] for n in names], [configs[n] for n in names], count
         )
         tables.update(zip(names, new_tables, strict=True))

@@ -49,7 +49,7 @@ class Fused:
         states = {}
         for state in self.rule.states:
             dtype = self.mu_dtype if state.name == "mu" else jnp.float32
-            states[state.name] = jnp.zeros(table.shape[:1] if state.per_row else table.shape, dtype)
+            states[state.name] = _zeros_beside(table, table.shape[:1] if state.per_row else table.shape, dtype)
         return states
 
     def group_key(self, table: str, shape: tuple[int, int], overwrites: bool) -> Any:
@@ -92,3 +92,12 @@ class Fused:
             implementation=group.implementation,
         )
         return new_tables, [dict(zip((s.name for s in rule.states), new, strict=True)) for new in new_states]
+
+
+def _zeros_beside(table: jax.Array, shape: tuple[int, ...], dtype: Any) -> jax.Array:
+    """Zeros that lie on the devices of the table's rows."""
+    place = None if isinstance(table, jax.core.Tracer) else getattr(table, "sharding", None)
+    if isinstance(place, jax.sharding.NamedSharding):
+        rows = place.spec[:1]
+        return jnp.zeros(shape, dtype, device=jax.sharding.NamedSharding(place.mesh, jax.sharding.PartitionSpec(*rows)))
+    return jnp.zeros(shape, dtype)

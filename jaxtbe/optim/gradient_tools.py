@@ -1,6 +1,7 @@
 """Norms, clipping, sums and finiteness of gradients that are partly sparse."""
 
 import dataclasses
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -11,6 +12,7 @@ from jaxtbe import ops
 from jaxtbe.embedding_grad import EmbeddingGrad
 from jaxtbe.errors import value_error
 from jaxtbe.params import EmbeddingParams, Overwrite
+from jaxtbe.sharding.update import sharded_square_norms
 from jaxtbe.update_plan import plan_update
 
 
@@ -46,19 +48,22 @@ def _square_norm(grad: EmbeddingGrad) -> jax.Array:
         for feature in share.spec.writing_features:
             if feature.access != "write_only":
                 described.setdefault(
-                    feature.table, (share.spec.tables_by_name[feature.table], share.spec.implementation)
+                    feature.table,
+                    (share.spec.tables_by_name[feature.table], (share.spec.implementation, share.spec.sharding)),
                 )
     total = jnp.zeros((), jnp.float32)
-    for implementation in dict.fromkeys(i for _, i in described.values()):
-        tables = [t for t, i in described.values() if i == implementation]
+    for key in dict.fromkeys(k for _, k in described.values()):
+        tables = [t for t, k in described.values() if k == key]
         names = [t.name for t in tables]
         shares = [plan_update(l.spec, l.bags, l.d_acts, names) for l in grad.lookups]
-        norms = ops.square_norms(
-            [s for s in shares if s is not None],
-            shapes=tuple((t.rows, t.dim) for t in tables),
-            duplicates=tuple(t.duplicates for t in tables),
-            implementation=implementation,
+        norms_of = functools.partial(
+            ops.square_norms, duplicates=tuple(t.duplicates for t in tables), implementation=key[0]
         )
+        present, shapes = [s for s in shares if s is not None], tuple((t.rows, t.dim) for t in tables)
+        if key[1] is None:
+            norms = norms_of(present, shapes=shapes)
+        else:
+            norms = sharded_square_norms(key[1], norms_of, names, shapes, present)
         total = total + jnp.sum(norms)
     return total
 

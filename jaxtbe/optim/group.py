@@ -26,6 +26,7 @@ class Group:
       duplicates: `Table.duplicates` of each.
       overwrites: whether write_only features write them.
       implementation: of the specs.
+      sharding: of the specs: where the tables lie, or None: on one device.
     """
 
     tables: tuple[str, ...]
@@ -35,6 +36,7 @@ class Group:
     duplicates: tuple[str, ...]
     overwrites: bool
     implementation: str | None
+    sharding: Any = None
 
 
 def written_tables(tables, grad: EmbeddingGrad) -> dict[str, Any]:
@@ -56,7 +58,13 @@ def make_groups(tables, grad: EmbeddingGrad, group_key) -> list[Group]:
     written = written_tables(tables, grad)
     for name, spec in written.items():
         table, overwrites = tables[name], spec.is_write_only(name)
-        key = (jnp.dtype(table.dtype), spec.implementation, overwrites, group_key(name, table.shape, overwrites))
+        key = (
+            jnp.dtype(table.dtype),
+            spec.implementation,
+            spec.sharding,
+            overwrites,
+            group_key(name, table.shape, overwrites),
+        )
         rows[key] = rows.get(key, 0) + table.shape[0]
         members.setdefault((*key, rows[key] // _MAX_ROWS), []).append(name)
     groups = []
@@ -69,8 +77,9 @@ def make_groups(tables, grad: EmbeddingGrad, group_key) -> list[Group]:
                 tokens=grad.tokens,
                 shapes=tuple(tables[n].shape for n in names),
                 duplicates=tuple(written[n].tables_by_name[n].duplicates for n in names),
-                overwrites=key[2],
+                overwrites=key[3],
                 implementation=key[1],
+                sharding=key[2],
             )
         )
     return groups

@@ -1,0 +1,76 @@
+"""Lookups that the sparse gradient reaches inside `scan`, `jit` or `checkpoint` of a loss, by the logs of a backward pass.
+
+A tap belongs to one lookup at the top of the loss. Inside a nested transformation there may be many, one an iteration; there
+the backward rule logs what it knows, and JAX stacks the logs of iterations. Needs `jax.custom_vjp.defvjp_with_logs`.
+"""
+
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxtbe.bags import Bags
+from jaxtbe.embedding_grad import LookupGrad
+from jaxtbe.lookup import _backward, _forward, _lookup
+from jaxtbe.merge_parts import merge_parts
+from jaxtbe.ops.batching import not_mapped
+from jaxtbe.spec import Spec
+
+SUPPORTED = hasattr(jax.custom_vjp, "defvjp_with_logs")
+
+
+class Log(NamedTuple):
+    """What the backward of one lookup says of it; stacked over the iterations around it."""
+
+    d_acts: dict[str, Any]
+    batch: dict[str, Any]
+    faults: Any
+    token: Any
+
+
+def logged_lookup(spec: Spec, key: str, tables, bags: Bags, tap: jax.Array) -> dict[str, jax.Array]:
+    """Activations by feature. Where `tap`, a scalar, is differentiated, the backward logs a `Log` under `key`."""
+    bags = jax.tree.map(jnp.asarray, bags)
+    return _logged(spec, key, tables, bags.ids, bags.offsets, bags.id_weights, bags.update_mask, tap)[0]
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def _logged(spec, key, tables, ids, offsets, id_weights, update_mask, tap):
+    del key
+    return _lookup(spec, tables, ids, offsets, id_weights, update_mask, tap)
+
+
+def _logged_forward(spec, key, *primals):
+    del key
+    out, saved = _forward(spec, *primals)
+    return out, (saved, out[1])
+
+
+def _logged_backward(spec, key, saved, cotangents):
+    saved, faults = saved
+    d_tables, _, _, d_weights, _, taps = _backward(spec, saved, cotangents)
+    batch = {name: getattr(saved, name) for name in ("ids", "offsets", "id_weights", "update_mask")}
+    log = Log(taps.acts, {name: x for name, x in batch.items() if x is not None}, faults, taps.token)
+    # A mapped backward would log arrays of which not all have the mapped axis.
+    log = not_mapped("jaxtbe.value_and_grad", lambda x: x, log, obj="lookup under jax.vmap")
+    return (d_tables, None, None, d_weights, None, jnp.zeros(())), {key: log}
+
+
+if SUPPORTED:
+    _logged.defvjp_with_logs(_logged_forward, _logged_backward, symbolic_zeros=True)
+
+
+def share_of(spec: Spec, batch_size: int, log: Log) -> tuple[LookupGrad, list[jax.Array]]:
+    """A log, of one lookup or stacked, as one share of a gradient; and what was computed from the tables."""
+    outer = log.batch["offsets"].ndim - 1
+    parts = {name: x.reshape(-1, *x.shape[outer:]) for name, x in log.batch.items()}
+    times = parts["offsets"].shape[0]
+    d_acts = {name: d.reshape(-1, *d.shape[outer + 1 :]) for name, d in log.d_acts.items()}
+    merged = merge_parts(len(spec.features), parts)
+    leaves = (merged[n] if n in merged else None for n in ("ids", "offsets", "id_weights", "update_mask"))
+    bags = Bags.tree_unflatten((spec.feature_names, batch_size * times, 1), tuple(leaves))
+    faults = log.faults.reshape(-1, len(spec.features), 2)
+    first = jnp.argmax(faults[..., 0] > 0, axis=0)
+    total = jnp.stack([jnp.sum(faults[..., 0], axis=0), jnp.take_along_axis(faults[..., 1], first[None], axis=0)[0]], 1)
+    return LookupGrad(d_acts, bags, total, spec), [total, log.token]

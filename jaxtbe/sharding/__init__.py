@@ -1,0 +1,5 @@
+"""Tables over a mesh of devices, by `jax.shard_map` and JAX's collectives."""
+
+from jaxtbe.sharding.placement import Sharding as Sharding
+from jaxtbe.sharding.step_bytes import StepBytes as StepBytes
+from jaxtbe.sharding.step_bytes import step_bytes as step_bytes

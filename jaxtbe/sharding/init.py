@@ -1,0 +1,52 @@
+"""Tables and states made where they will lie: no device ever holds more than its part."""
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import PartitionSpec as P
+
+from jaxtbe.sharding.placement import Sharding
+from jaxtbe.tables import Table, uniform_block, uniform_initializer, uniform_rows
+
+
+def init_table(sharding: Sharding, table: Table, key: jax.Array) -> jax.Array:
+    """The table's initial value, the same as on one device."""
+    place = sharding.named(sharding.spec_of(table.name))
+    if table.initializer is not None or not sharding.is_split(table.name):
+        return jax.jit(table.init, out_shardings=place)(key)
+    block = table.rows // sharding.devices
+
+    def on_device(key):
+        return _uniform_part(key, table, sharding.index() * block, block)
+
+    data = jax.random.key_data(key)
+    impl = jax.random.key_impl(key)
+    make = jax.shard_map(
+        lambda data: on_device(jax.random.wrap_key_data(data, impl=impl)),
+        mesh=sharding.mesh,
+        in_specs=P(),
+        out_specs=sharding.split,
+        check_vma=False,
+    )
+    return jax.jit(make, out_shardings=place)(jax.device_put(data, sharding.named(P())))
+
+
+def _uniform_part(key: jax.Array, table: Table, first: jax.Array, rows: int) -> jax.Array:
+    """Rows [first, first + rows) of `uniform_initializer`, block by block."""
+    whole = (table.rows, table.dim)
+    block = uniform_block(table.dim)
+    if table.rows <= block:
+        return jax.lax.dynamic_slice_in_dim(uniform_initializer(key, whole, table.dtype), first, rows)
+    window = min(block, rows)
+    last = -(-table.rows // block) - 1
+
+    def fill(k, part):
+        number = jnp.minimum(first // block + k, last)
+        start, values = uniform_rows(key, number, whole, table.dtype)
+        at = jnp.clip(start - first, 0, rows - window)
+        old = jax.lax.dynamic_slice_in_dim(part, at, window)
+        source = first + at + jnp.arange(window) - start
+        inside = (source >= 0) & (source < block)
+        new = jnp.where(inside[:, None], values[jnp.clip(source, 0, block - 1)], old)
+        return jax.lax.dynamic_update_slice_in_dim(part, new, at, 0)
+
+    return jax.lax.fori_loop(0, -(-rows // block) + 2, fill, jnp.zeros((rows, table.dim), table.dtype))

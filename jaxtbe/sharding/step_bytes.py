@@ -1,0 +1,73 @@
+"""What a training step over a mesh moves between devices, by formula."""
+
+from typing import NamedTuple
+
+_WORD = 4  # bytes of an int32 or float32
+
+
+class StepBytes(NamedTuple):
+    """Bytes of the whole arrays that travel in one step.
+
+    With n devices, a device receives (n-1)/n of what is gathered (`ids`, `gradients`) or reduce-scattered (`activations`), and
+    about 2(n-1)/n of what is reduced to all (`rows`).
+    """
+
+    ids: int
+    """Gathered: ids, offsets, id weights and update mask of all devices' samples."""
+    activations: int
+    """Reduce-scattered: the sums of the tables that are split."""
+    gradients: int
+    """Gathered: the gradients of the activations of all writing features."""
+    rows: int
+    """Reduced to all: the rows of raw ids, for each hashed table that is split."""
+
+    def received(self, devices: int) -> float:
+        """Bytes that each device receives in a step."""
+        return (self.ids + self.activations + self.gradients + 2 * self.rows) * (devices - 1) / devices
+
+
+def step_bytes(
+    emb,
+    batch_size: int,
+    capacity: int,
+    devices: int,
+    *,
+    replicated: tuple[str, ...] | None = None,
+    id_weights: bool = False,
+    update_mask: bool = False,
+    spread: bool = True,
+) -> StepBytes:
+    """The bytes of one step's collectives: remap, lookup and update. Those of dense parameters are their own size.
+
+    Args:
+      emb: an `EmbeddingBags`, of one device or over a mesh.
+      batch_size: samples of all devices together.
+      capacity: positions of each device's part of the batch.
+      devices: how many there are.
+      replicated: tables that every device holds whole; None: those of `emb`.
+      id_weights, update_mask: whether batches have them.
+      spread: whether samples lie on the devices (`EmbeddingBags.global_bags`), or every device has the whole batch.
+
+    Returns:
+      A `StepBytes`.
+
+    Example:
+      >>> import jaxtbe
+      >>> emb = jaxtbe.EmbeddingBags([jaxtbe.Table("t", rows=64, dim=8)], [jaxtbe.Feature("f", table="t")])
+      >>> jaxtbe.sharding.step_bytes(emb, batch_size=32, capacity=4, devices=8)
+      StepBytes(ids=288, activations=1024, gradients=1024, rows=0)
+    """
+    spec = emb.spec
+    if replicated is None:
+        replicated = () if spec.sharding is None else spec.sharding.replicated
+    positions = capacity * devices
+    hashed = [t for t in spec.tables if t.zch is not None]
+    id_bytes = _WORD * (2 if hashed else 1) + _WORD * id_weights + update_mask
+    offsets = _WORD * (len(spec.features) * batch_size + devices)
+    split = [f for f in spec.features if f.table not in replicated]
+    return StepBytes(
+        ids=positions * id_bytes + offsets if spread else 0,
+        activations=_WORD * batch_size * sum(spec.width(f) for f in split),
+        gradients=_WORD * batch_size * sum(spec.width(f) for f in spec.writing_features),
+        rows=_WORD * positions * sum(t.name not in replicated for t in hashed),
+    )

@@ -1,0 +1,30 @@
+"""Where the arrays of a training state lie: parameters, optimizer states, hashed tables and batches."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import PartitionSpec as P
+
+from jaxtbe.bags import Bags
+
+
+def shardings_of(spec, tree: Any) -> Any:
+    """A `NamedSharding` for each leaf: arrays that lie under a table's name and have its rows lie as the table does."""
+    sharding = spec.sharding
+
+    def of_leaf(path, leaf):
+        names = {getattr(key, "key", getattr(key, "name", None)) for key in path}
+        for table in spec.tables:
+            if table.name in names and jnp.shape(leaf)[:1] == (table.rows,):
+                return sharding.named(sharding.spec_of(table.name))
+        return sharding.named(P())
+
+    def of_node(path, node):
+        if isinstance(node, Bags) and node.shards > 1:
+            return jax.tree.map(lambda _: sharding.named(sharding.split), node)
+        if isinstance(node, Bags):
+            return jax.tree.map(lambda _: sharding.named(P()), node)
+        return of_leaf(path, node)
+
+    return jax.tree_util.tree_map_with_path(of_node, tree, is_leaf=lambda x: isinstance(x, Bags))

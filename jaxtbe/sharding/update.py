@@ -1,0 +1,119 @@
+"""Updates over a mesh: each device changes its own rows, by the same code as a single device, from a gradient it gathers."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import PartitionSpec as P
+
+from jaxtbe.errors import value_error
+from jaxtbe.ops.update import UpdateLookup
+from jaxtbe.sharding.blocks import take_share
+from jaxtbe.sharding.placement import Sharding
+
+_SMALL = 1024  # elements of a token that may travel to every device
+
+
+def lookup_specs(sharding: Sharding, lookups: Sequence[UpdateLookup]) -> list[UpdateLookup]:
+    """Batches lie whole on every device; gradients of samples where the samples are."""
+    return [dataclasses.replace(jax.tree.map(lambda _: P(), l), d_acts=sharding.split) for l in lookups]
+
+
+def row_specs(sharding: Sharding, table: str, rows: int, tree: Any) -> Any:
+    """Of arrays that belong to a table: those with its rows lie as it does, the others whole on every device."""
+    return jax.tree.map(lambda x: sharding.spec_of(table) if jnp.shape(x)[:1] == (rows,) else P(), tree)
+
+
+def token_spec(sharding: Sharding, token: jax.Array) -> P:
+    """Tokens are ignored: large ones stay where samples lie, so that nothing travels for them."""
+    shape = jnp.shape(token)
+    large = len(shape) > 0 and jnp.size(token) > _SMALL and shape[0] % sharding.devices == 0
+    return sharding.split if large else P()
+
+
+def update_on_devices(
+    sharding: Sharding,
+    change: Callable,
+    names: Sequence[str],
+    rows: Sequence[int],
+    lookups: Sequence[UpdateLookup],
+    arrays: Sequence[Any],
+    tokens: Sequence[jax.Array] = (),
+    more: Any = (),
+) -> Any:
+    """`change(lookups, arrays, tokens, more)` on each device, with its blocks and its share of the lookups.
+
+    Args:
+      sharding: of the tables.
+      change: returns new arrays, in the structure of `arrays`.
+      names, rows: of the tables of the call, in its order.
+      lookups: of the whole batch.
+      arrays: for each table a pytree of arrays that belong to it: the table, its optimizer state.
+      tokens: computed before the change.
+      more: arrays that are whole on every device.
+    """
+    array_specs = [row_specs(sharding, n, r, of) for n, r, of in zip(names, rows, arrays, strict=True)]
+
+    def on_device(arrays, lookups, tokens, more):
+        shares = [take_share(sharding, names, rows, lookup) for lookup in lookups]
+        return change(shares, arrays, tokens, more)
+
+    return sharding.on_each_device(
+        on_device,
+        (array_specs, lookup_specs(sharding, lookups), [token_spec(sharding, t) for t in tokens], P()),
+        array_specs,
+        list(arrays),
+        list(lookups),
+        list(tokens),
+        more,
+    )
+
+
+def sharded_group_update(group, tables, states, configs, count):
+    """New tables and states of a group, as its configuration's `update` makes them on one device."""
+
+    for name, config in zip(group.tables, configs, strict=True):
+        _check_rounding(group.sharding, name, config)
+
+    def change(shares, arrays, tokens, count):
+        tables, states = (list(x) for x in zip(*arrays, strict=True))
+        own = dataclasses.replace(
+            group, lookups=tuple(shares), tokens=tuple(tokens), shapes=tuple(t.shape for t in tables), sharding=None
+        )
+        new_tables, new_states = configs[0].update(own, tables, states, configs, count)
+        return list(zip(new_tables, new_states, strict=True))
+
+    rows = [shape[0] for shape in group.shapes]
+    arrays = list(zip(tables, states, strict=True))
+    new = update_on_devices(group.sharding, change, group.tables, rows, group.lookups, arrays, group.tokens, count)
+    new_tables, new_states = zip(*new, strict=True)
+    return list(new_tables), list(new_states)
+
+
+def _check_rounding(sharding: Sharding, table: str, config: Any) -> None:
+    rounding = getattr(getattr(config, "options", None), "rounding", "nearest")
+    if rounding != "nearest" and sharding.is_split(table):
+        raise value_error(
+            "jaxtbe.optim",
+            f"table {table!r}",
+            "rounding 'nearest' of a table that is split over devices",
+            repr(rounding),
+            "Round to nearest, or place the table replicated",
+        )
+
+
+def sharded_square_norms(sharding: Sharding, square_norms: Callable, names, shapes, lookups) -> jax.Array:
+    """f32[tables]: `square_norms(lookups, shapes)` of each device's rows, summed over the devices that split a table."""
+    split = jnp.asarray([sharding.is_split(n) for n in names])
+    local = tuple(
+        (r // sharding.devices if sharding.is_split(n) else r, d) for n, (r, d) in zip(names, shapes, strict=True)
+    )
+
+    def on_device(lookups):
+        shares = [take_share(sharding, names, [r for r, _ in shapes], lookup) for lookup in lookups]
+        norms = square_norms(shares, shapes=local)
+        return jnp.where(split, jax.lax.psum(norms, sharding.axis), norms)
+
+    return sharding.on_each_device(on_device, (lookup_specs(sharding, lookups),), P(), list(lookups))

@@ -1,0 +1,32 @@
+"""Storing rows into some tables of a spec, wherever they lie."""
+
+from collections.abc import Mapping, Sequence
+
+import jax
+
+from jaxtbe import ops
+from jaxtbe.sharding.update import update_on_devices
+from jaxtbe.spec import Spec
+
+
+def store(
+    spec: Spec,
+    tables: Mapping[str, jax.Array],
+    names: Sequence[str],
+    share: ops.UpdateLookup | None,
+    tokens: Sequence[jax.Array] = (),
+    *,
+    duplicates: tuple[str, ...],
+) -> dict[str, jax.Array]:
+    """The named tables, which are of one dtype, with the rows of `share` stored: `ops.assign` on one device or many."""
+
+    def assign(shares, arrays, tokens, _):
+        return ops.assign(arrays, shares, tokens, duplicates=duplicates, implementation=spec.implementation)
+
+    arrays, shares = [tables[n] for n in names], [share] if share else []
+    if spec.sharding is None:
+        new = assign(shares, arrays, tokens, None)
+    else:
+        rows = [spec.tables_by_name[n].rows for n in names]
+        new = update_on_devices(spec.sharding, assign, names, rows, shares, arrays, tokens)
+    return dict(zip(names, new, strict=True))

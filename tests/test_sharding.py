@@ -1,0 +1,125 @@
+"""Tables over a mesh: the same as on one device, on 4 and 8 virtual devices, in explicit and automatic meshes; and messages."""
+
+import pathlib
+import re
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxtbe
+
+PROGRAM = pathlib.Path(__file__).with_name("sharding_program.py")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("devices", "mode"), [(4, "explicit"), (8, "auto"), (4, "auto"), (8, "explicit")])
+def test_a_mesh_trains_as_one_device_does(devices, mode):
+    run = subprocess.run([sys.executable, PROGRAM, str(devices), mode], capture_output=True, text=True)
+    assert run.returncode == 0 and "passed" in run.stdout, run.stderr
+
+
+def one_device_mesh():
+    return jax.make_mesh((1,), ("data",), devices=jax.devices()[:1], axis_types=(jax.sharding.AxisType.Auto,))
+
+
+def make(rows=8, **table):
+    return jaxtbe.EmbeddingBags(
+        [jaxtbe.Table("t", rows=rows, dim=4, **table)], [jaxtbe.Feature("f", table="t", pooling="mean")]
+    )
+
+
+def test_a_mesh_of_one_device_changes_nothing():
+    one = make()
+    many = one.shard(one_device_mesh())
+    bags = one.bags({"f": [[1, 2], [3], []]})
+    tx = jaxtbe.optim.adagrad(0.1)
+    results = []
+    for emb in (one, many):
+        params = emb.init(jax.random.key(0))
+        grads = jax.jit(jaxtbe.grad(lambda p, emb=emb: jnp.sum(jnp.sin(emb.concat(p, bags)))))(params)
+        updates, state = tx.update(grads, tx.init(params), params)
+        results.append((updates.tables["t"].value, state))
+    for a, b in zip(*map(jax.tree.leaves, results), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_splitting_a_batch_keeps_its_samples():
+    emb = jaxtbe.EmbeddingBags(
+        [jaxtbe.Table("t", rows=50, dim=1)], [jaxtbe.Feature("a", table="t"), jaxtbe.Feature("b", table="t")]
+    )
+    ids = {"a": [[1], [2, 3], [], [4]], "b": [[5, 6], [], [7], [8]]}
+    from jaxtbe.sharding.batch import split_bags
+
+    split = split_bags(emb.bags(ids), 2, capacity=6)
+    assert split.shards == 2
+    np.testing.assert_array_equal(split.ids, [1, 2, 3, 5, 6, -1, 4, 7, 8, -1, -1, -1])
+    np.testing.assert_array_equal(split.offsets, [0, 1, 3, 5, 5, 0, 0, 1, 2, 3])
+
+
+@pytest.mark.parametrize("dim", [3, 64])
+def test_parts_of_large_tables_begin_as_the_whole(dim, monkeypatch):
+    from jaxtbe import tables
+    from jaxtbe.sharding import init
+
+    monkeypatch.setattr(tables, "_BLOCK_ELEMENTS", 7 * dim)
+    table, key = jaxtbe.Table("t", rows=60, dim=dim), jax.random.key(3)
+    for parts in (1, 2, 4, 12):
+        rows = 60 // parts
+        made = [init._uniform_part(key, table, jnp.int32(p * rows), rows) for p in range(parts)]
+        np.testing.assert_array_equal(np.concatenate(made), table.init(key))
+
+
+def raises(error, message):
+    return pytest.raises(error, match="^" + re.escape(message))
+
+
+def test_messages():
+    mesh, shard = one_device_mesh(), "jaxtbe.EmbeddingBags.shard: "
+    with raises(TypeError, shard + "mesh: expected a jax.sharding.Mesh, got int. Make one with jax.make_mesh."):
+        make().shard(3)
+    with raises(ValueError, shard + "axis: expected axes among ('data',), got ['x']."):
+        make().shard(mesh, axis="x")
+    with raises(ValueError, shard + "placements: expected tables among ['t'], got ['u']."):
+        make().shard(mesh, {"u": "rows"})
+    with raises(ValueError, shard + "table 't': expected 'rows' or 'replicated', got 'columns'."):
+        make().shard(mesh, {"t": "columns"})
+    for method, args in (("shardings", (0,)), ("global_bags", (None,))):
+        with raises(ValueError, f"jaxtbe.EmbeddingBags.{method}: EmbeddingBags: expected one over a mesh"):
+            getattr(make(), method)(*args)
+
+
+def test_messages_of_uneven_parts(monkeypatch):
+    from jaxtbe.sharding import Sharding
+    from jaxtbe.sharding.batch import split_bags
+    from jaxtbe.sharding.lookup import check_batch_size
+
+    mesh, shard = one_device_mesh(), "jaxtbe.EmbeddingBags.shard: table 't': expected "
+    monkeypatch.setattr(Sharding, "devices", 3)
+    with raises(ValueError, shard + "rows that 3 devices share evenly, got 8. Use 9, or place it replicated."):
+        make().shard(mesh)
+    with raises(ValueError, shard + "a number of buckets that 3 devices divide, got 4. Choose buckets"):
+        make(rows=12, zch=jaxtbe.Zch(buckets=4)).shard(mesh)
+    with raises(ValueError, "jaxtbe.EmbeddingBags: batch: expected samples that 3 devices share evenly, got 4."):
+        check_batch_size(make(rows=9).shard(mesh).spec.sharding, 4)
+    bags = make().bags({"f": [[1, 2], [3], [], []]})
+    with raises(ValueError, "jaxtbe.EmbeddingBags.global_bags: batch: expected samples that 3 devices share evenly"):
+        split_bags(bags, 3)
+    with raises(ValueError, "jaxtbe.EmbeddingBags.global_bags: capacity: expected at least 3, got 2."):
+        split_bags(bags, 2, capacity=2)
+    with raises(ValueError, "jaxtbe.EmbeddingBags: batch: expected an ordinary one, got one in 2 parts."):
+        make()(make().init(jax.random.key(0)), split_bags(bags, 2))
+
+
+def test_stochastic_rounding_of_a_split_table_is_refused():
+    emb = make(dtype=jnp.bfloat16).shard(one_device_mesh())
+    params, bags = emb.init(jax.random.key(0)), emb.bags({"f": [[1], [2]]})
+    tx = jaxtbe.optim.sgd(0.1, rounding="stochastic")
+    grads = jaxtbe.grad(lambda p: jnp.sum(emb.concat(p, bags)))(params)
+    with raises(
+        ValueError, "jaxtbe.optim: table 't': expected rounding 'nearest' of a table that is split over devices"
+    ):
+        tx.update(grads, tx.init(params), params)
