@@ -191,7 +191,7 @@ def _without_logs(loss_fn, dense, taps):
 
 def _with_logs(loss_fn, dense, taps):
     loss, vjp, aux = jax.vjp(loss_fn, dense, taps, jnp.zeros(()), has_aux=True)
-    (d_dense, d_taps, _), logs = vjp.with_logs(jnp.ones_like(loss))
+    (d_dense, d_taps, _), logs = vjp.with_logs(jnp.ones_like(loss))  # type: ignore[attr-defined]  # of newer JAX
     return (loss, aux), (d_dense, d_taps), logs
 
 

@@ -58,7 +58,9 @@ def _logged_backward(spec, key, saved, cotangents):
 
 
 if SUPPORTED:
-    _logged.defvjp_with_logs(_logged_forward, _logged_backward, symbolic_zeros=True)
+    _logged.defvjp_with_logs(  # type: ignore[attr-defined]  # of newer JAX
+        _logged_forward, _logged_backward, symbolic_zeros=True
+    )
 
 
 def share_of(spec: Spec, batch_size: int, log: Log) -> tuple[LookupGrad, list[jax.Array]]:
@@ -68,7 +70,7 @@ def share_of(spec: Spec, batch_size: int, log: Log) -> tuple[LookupGrad, list[ja
     times = parts["offsets"].shape[0]
     d_acts = {name: d.reshape(-1, *d.shape[outer + 1 :]) for name, d in log.d_acts.items()}
     merged = merge_parts(len(spec.features), parts)
-    leaves = (merged[n] if n in merged else None for n in ("ids", "offsets", "id_weights", "update_mask"))
+    leaves = (merged.get(n) for n in ("ids", "offsets", "id_weights", "update_mask"))
     bags = Bags.tree_unflatten((spec.feature_names, batch_size * times, 1), tuple(leaves))
     faults = log.faults.reshape(-1, len(spec.features), 2)
     first = jnp.argmax(faults[..., 0] > 0, axis=0)

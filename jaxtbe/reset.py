@@ -61,13 +61,15 @@ def _reset_table(spec: Spec, table: Table, array: jax.Array, report: zch.ZchRepo
         )
         return new
 
+    initializer: Any = table.initializer
+
     def from_initializer(array, evicted, ids, seed):
         # Any initializer, one row at a time, from a key of (seed, table, id).
         key = jax.random.fold_in(jax.random.key(seed), stable_id(table.name))
 
         def row(words):
             of_id = jax.random.fold_in(jax.random.fold_in(key, words[0]), words[1])
-            return table.initializer(of_id, (1, table.dim), table.dtype)[0].astype(jnp.float32)
+            return initializer(of_id, (1, table.dim), table.dtype)[0].astype(jnp.float32)
 
         starts = jnp.asarray([0, evicted.shape[0]], jnp.int32)
         values = jax.vmap(row)(ids)

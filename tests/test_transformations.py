@@ -1,4 +1,4 @@
-"""Lookups and updates under JAX's transformations: vmap folds batches into one call, checkpoint and jit nest, export runs again."""
+"""Lookups and updates under JAX's transformations: vmap folds batches into one call, checkpoint and jit nest."""
 
 import functools
 import re

@@ -141,5 +141,6 @@ def _insert_on_host(slots, batch, now, ttl, *, zch, access) -> ZchInserted:
         slots, batch = jax.tree.map(np.asarray, (slots, batch))
         return ZchInserted(*sequential_insert(slots, batch, int(now), int(ttl), zch=zch, access=access))
 
-    shapes = ZchInserted(jax.tree.map(_like, slots), *_outputs(batch.ids.shape[0]))
+    outputs: list[Any] = _outputs(batch.ids.shape[0])
+    shapes = ZchInserted(jax.tree.map(_like, slots), *outputs)
     return jax.pure_callback(run, shapes, slots, batch, jnp.asarray(now, jnp.int32), jnp.asarray(ttl, jnp.int32))
