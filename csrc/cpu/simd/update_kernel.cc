@@ -60,7 +60,7 @@ JAXTBE_HD void FromFloatsStochastic(const float* from, int64_t dim, uint32_t row
         to[c + k] = FromFloat<T>(from[c + k], Noise(row_key, static_cast<uint32_t>(c + k)));
       }
     } else {
-      typename Integers<V>::Full columns;
+      typename Integers<V>::Full columns = {};
       for (int k = 0; k < kWidth<V>; ++k) columns[k] = static_cast<uint32_t>(c + k);
       StoreRounded(to + c, Load<V>(from + c), Noise(row_key, columns));
     }
