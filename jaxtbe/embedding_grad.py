@@ -79,3 +79,8 @@ class EmbeddingGrad:
     def __repr__(self) -> str:
         parts = ", ".join(f"{len(l.d_acts)} features x {l.bags.batch_size} samples" for l in self.lookups)
         return f"EmbeddingGrad({parts or 'no lookups'})"
+
+
+def is_grad(x: Any) -> bool:
+    """Whether this is an `EmbeddingGrad`: the leaf of a tree of gradients."""
+    return isinstance(x, EmbeddingGrad)

@@ -13,7 +13,7 @@ from jaxtbe.bags import Bags
 from jaxtbe.embedding_grad import EmbeddingGrad, LookupGrad
 from jaxtbe.errors import runtime_error, type_error
 from jaxtbe.lookup import Taps, lookup, make_taps
-from jaxtbe.params import EmbeddingParams
+from jaxtbe.params import is_params
 from jaxtbe.spec import Spec
 
 API = "jaxtbe.value_and_grad"
@@ -94,8 +94,8 @@ def value_and_grad(fun: Callable, argnums: int | tuple[int, ...] = 0, has_aux: b
     def wrapped(*args, **kwargs):
         numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
         selected = tuple(args[i] for i in numbers)
-        leaves, structure = jax.tree.flatten(selected, is_leaf=_is_params)
-        is_table = [_is_params(leaf) for leaf in leaves]
+        leaves, structure = jax.tree.flatten(selected, is_leaf=is_params)
+        is_table = [is_params(leaf) for leaf in leaves]
         dense = [leaf for leaf, table in zip(leaves, is_table, strict=True) if not table]
 
         def run(dense, taps, log_tap=None):
@@ -143,10 +143,6 @@ def grad(fun: Callable, argnums: int | tuple[int, ...] = 0, has_aux: bool = Fals
         return (gradient, value[1]) if has_aux else gradient
 
     return wrapped
-
-
-def _is_params(x: Any) -> bool:
-    return isinstance(x, EmbeddingParams)
 
 
 def _mark(leaves, is_table, dense, recording):

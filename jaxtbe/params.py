@@ -55,3 +55,8 @@ class Overwrite:
 
     def __radd__(self, old):
         return self.value
+
+
+def is_params(x: Any) -> bool:
+    """Whether this is an `EmbeddingParams`: the leaf of a tree of parameters."""
+    return isinstance(x, EmbeddingParams)

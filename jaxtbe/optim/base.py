@@ -9,13 +9,13 @@ import jax.numpy as jnp
 import optax
 
 from jaxtbe.checks import FaultCounts
-from jaxtbe.embedding_grad import EmbeddingGrad
+from jaxtbe.embedding_grad import EmbeddingGrad, is_grad
 from jaxtbe.errors import type_error, value_error
 from jaxtbe.ops.rule import Rule
 from jaxtbe.optim.fused import Fused
 from jaxtbe.optim.group import make_groups
 from jaxtbe.optim.options import Options
-from jaxtbe.params import EmbeddingParams, Overwrite
+from jaxtbe.params import Overwrite, is_params
 from jaxtbe.sharding.update import sharded_group_update
 
 API = "jaxtbe.optim"
@@ -60,8 +60,8 @@ def optimizer_of(config_of: Callable[[str], Any]) -> TableOptimizer:
 
         return TableOptimizerState(
             count=jnp.zeros((), jnp.int32),
-            tables=jax.tree.map(states, params, is_leaf=_is_params),
-            faults=jax.tree.map(lambda p: FaultCounts.zeros(tuple(sorted(p.tables))), params, is_leaf=_is_params),
+            tables=jax.tree.map(states, params, is_leaf=is_params),
+            faults=jax.tree.map(lambda p: FaultCounts.zeros(tuple(sorted(p.tables))), params, is_leaf=is_params),
         )
 
     def update(grads, state, params=None):
@@ -70,9 +70,9 @@ def optimizer_of(config_of: Callable[[str], Any]) -> TableOptimizer:
                 API, "update", "the parameters", "None", "Call tx.update(grads, state, params): tables change in place"
             )
         _check_params(params)
-        leaves = jax.tree.leaves(params, is_leaf=_is_params)
-        structure: Any = jax.tree.structure(params, is_leaf=_is_params)
-        all_grads = jax.tree.leaves(grads, is_leaf=_is_grad)
+        leaves = jax.tree.leaves(params, is_leaf=is_params)
+        structure: Any = jax.tree.structure(params, is_leaf=is_params)
+        all_grads = jax.tree.leaves(grads, is_leaf=is_grad)
         _check_grads(all_grads, leaves)
         new_params, new_states, new_faults = [], [], []
         for p, grad, states, faults in zip(
@@ -110,17 +110,9 @@ def update_tables(tables, states, grad: EmbeddingGrad, count, config_of):
     return tables, states
 
 
-def _is_params(x) -> bool:
-    return isinstance(x, EmbeddingParams)
-
-
-def _is_grad(x) -> bool:
-    return isinstance(x, EmbeddingGrad)
-
-
 def _check_params(params) -> None:
-    for leaf in jax.tree.leaves(params, is_leaf=_is_params):
-        if not _is_params(leaf):
+    for leaf in jax.tree.leaves(params, is_leaf=is_params):
+        if not is_params(leaf):
             raise type_error(
                 API,
                 "parameters",
@@ -131,7 +123,7 @@ def _check_params(params) -> None:
 
 
 def _check_grads(grads, params) -> None:
-    wrong = [g for g in grads if not _is_grad(g)]
+    wrong = [g for g in grads if not is_grad(g)]
     if wrong or len(grads) != len(params):
         got = f"a {type(wrong[0]).__name__}" if wrong else f"{len(grads)} of them"
         raise type_error(

@@ -9,19 +9,11 @@ import jax.numpy as jnp
 import optax
 
 from jaxtbe import ops
-from jaxtbe.embedding_grad import EmbeddingGrad
+from jaxtbe.embedding_grad import EmbeddingGrad, is_grad
 from jaxtbe.errors import value_error
-from jaxtbe.params import EmbeddingParams, Overwrite
+from jaxtbe.params import Overwrite, is_params
 from jaxtbe.sharding.update import sharded_square_norms
 from jaxtbe.update_plan import plan_update
-
-
-def _is_grad(x) -> bool:
-    return isinstance(x, EmbeddingGrad)
-
-
-def _is_params(x) -> bool:
-    return isinstance(x, EmbeddingParams)
 
 
 def global_norm(grads: Any) -> jax.Array:
@@ -37,8 +29,8 @@ def global_norm(grads: Any) -> jax.Array:
       f32[].
     """
     total = jnp.zeros((), jnp.float32)
-    for leaf in jax.tree.leaves(grads, is_leaf=_is_grad):
-        total = total + (_square_norm(leaf) if _is_grad(leaf) else jnp.sum(jnp.square(jnp.abs(leaf))))
+    for leaf in jax.tree.leaves(grads, is_leaf=is_grad):
+        total = total + (_square_norm(leaf) if is_grad(leaf) else jnp.sum(jnp.square(jnp.abs(leaf))))
     return jnp.sqrt(total)
 
 
@@ -96,7 +88,7 @@ def clip_by_global_norm(max_norm) -> optax.GradientTransformation:
         norm = global_norm(grads)
         scale = jnp.where(norm > max_norm, max_norm / norm, 1.0)
         scaled = jax.tree.map(
-            lambda g: _scale_gradient(g, scale) if _is_grad(g) else (g * scale).astype(g.dtype), grads, is_leaf=_is_grad
+            lambda g: _scale_gradient(g, scale) if is_grad(g) else (g * scale).astype(g.dtype), grads, is_leaf=is_grad
         )
         return scaled, state
 
@@ -117,20 +109,20 @@ def add_gradients(*grads: Any) -> Any:
         )
     total = grads[0]
     for other in grads[1:]:
-        total = jax.tree.map(lambda a, b: a + b, total, other, is_leaf=_is_grad)
+        total = jax.tree.map(lambda a, b: a + b, total, other, is_leaf=is_grad)
     return total
 
 
 def scale_gradients(grads: Any, scale) -> Any:
     """Every gradient, dense or sparse, times a scalar."""
-    return jax.tree.map(lambda g: g * scale, grads, is_leaf=_is_grad)
+    return jax.tree.map(lambda g: g * scale, grads, is_leaf=is_grad)
 
 
 def all_finite(grads: Any) -> jax.Array:
     """bool[]: whether no gradient, dense or sparse, holds a NaN or an infinity."""
     leaves = []
-    for leaf in jax.tree.leaves(grads, is_leaf=_is_grad):
-        leaves += [d for share in leaf.lookups for d in share.d_acts.values()] if _is_grad(leaf) else [leaf]
+    for leaf in jax.tree.leaves(grads, is_leaf=is_grad):
+        leaves += [d for share in leaf.lookups for d in share.d_acts.values()] if is_grad(leaf) else [leaf]
     return jnp.all(jnp.stack([jnp.all(jnp.isfinite(x)) for x in leaves])) if leaves else jnp.asarray(True)
 
 
@@ -162,11 +154,11 @@ def skip_nonfinite(tx: optax.GradientTransformation) -> optax.GradientTransforma
 
         def skip(inner, params):
             def stay(p):
-                if _is_params(p):
+                if is_params(p):
                     return dataclasses.replace(p, tables={name: Overwrite(t) for name, t in p.tables.items()})
                 return jnp.zeros_like(p)
 
-            return jax.tree.map(stay, params, is_leaf=_is_params), inner
+            return jax.tree.map(stay, params, is_leaf=is_params), inner
 
         finite = all_finite(grads)
         updates, inner = jax.lax.cond(finite, step, skip, state.inner, params)
