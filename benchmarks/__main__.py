@@ -3,6 +3,7 @@
 import argparse
 import pathlib
 import sys
+import time
 
 from benchmarks import plan, report
 from benchmarks.cases import OPS, Case
@@ -16,11 +17,7 @@ from benchmarks.workloads import QUICK, WORKLOADS, tiny
 def main() -> int:
     args = _arguments()
     if args.markdown is not None:
-        table = report.markdown(r for r in report.load(args.out) if r["target"] is not None)
-        print(table + "\n\n" + report.overheads(args.out))
-        if args.markdown:
-            report.insert(pathlib.Path(args.markdown), f"{table}\n\n{report.overheads(args.out)}")
-        return 0
+        return _write(args.out, args.markdown)
     if args.plots:
         from benchmarks.plots import draw
 
@@ -43,6 +40,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--all", action="store_true", help="every operation on every workload")
     parser.add_argument("--quick", action="store_true", help="tiny sizes, correctness only, nothing is timed")
     parser.add_argument("--rounds", type=int, default=9, help="undisturbed turns of each (default 9)")
+    parser.add_argument("--passes", type=int, default=1, help="go through all this often: the least disturbed counts")
     parser.add_argument("--patience", type=float, default=0.0, help="seconds to wait for a quiet machine in each round")
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("out/bench"))
     parser.add_argument(
@@ -54,6 +52,18 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--plots", action="store_true", help="draw the results in --out")
     return parser.parse_args()
+
+
+def _write(out: pathlib.Path, page: str) -> int:
+    """Prints the tables, and puts them into a page."""
+    results = report.load(out)
+    targets = report.markdown(r for r in results if r["target"] is not None)
+    parts = {report.BEGIN: f"{targets}\n\n{report.overheads(out)}", report.SWEEPS_BEGIN: report.sweeps(results)}
+    print("\n\n".join(parts.values()))
+    if page:
+        for begin, table in parts.items():
+            report.insert(pathlib.Path(page), table, begin)
+    return 0
 
 
 def _available(names: list[str]) -> list[str]:
@@ -79,17 +89,20 @@ def _comparisons(args, peers: list[str]) -> list[tuple[Case, str]]:
 def _measure(args) -> int:
     failures = 0
     results = []
-    with Session(args.rounds, args.patience) as session:
-        for case, peer in _comparisons(args, _available(args.implementation)):
-            try:
-                result = session.compare(case, peer)
-            except WorkerError as error:
-                failures += 1
-                print(f"{case.workload.name} {case.op}: {error}", file=sys.stderr)
-                continue
-            report.append(args.out, result)
-            results.append(result)
-            print("  ".join(report.cells(result)), flush=True)
+    comparisons = _comparisons(args, _available(args.implementation))
+    run = time.time()
+    for _ in range(args.passes):
+        with Session(args.rounds, args.patience, run) as session:
+            for case, peer in comparisons:
+                try:
+                    result = session.compare(case, peer)
+                except WorkerError as error:
+                    failures += 1
+                    print(f"{case.workload.name} {case.op}: {error}", file=sys.stderr)
+                    continue
+                report.append(args.out, result)
+                results.append(result)
+                print("  ".join(report.cells(result)), flush=True)
     print("\n" + report.text(results))
     return 1 if failures else 0
 

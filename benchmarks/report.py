@@ -14,12 +14,14 @@ from benchmarks.workloads import Workload
 RESULTS = "results.jsonl"
 _OVERHEADS = ("dispatch.json", "import_time.json")  # what the commands of those names leave
 BEGIN, END = "<!-- python -m benchmarks --markdown docs/benchmarks.md -->", "<!-- end -->"
+SWEEPS_BEGIN = "<!-- sweeps: python -m benchmarks --markdown docs/benchmarks.md -->"
 HEADER = ("workload", "op", "peer", "jaxtbe ms", "peer ms", "ratio", "quartiles", "target", "busy")
 
 
-def record(case, peer: str, compared: Comparison, prepared: dict, machine: str) -> dict:
-    """A result, ready for JSON."""
+def record(case, peer: str, compared: Comparison, prepared: dict, machine: str, run: float = 0.0) -> dict:
+    """A result, ready for JSON. `run` names the call of the command that it belongs to, and grows from call to call."""
     return {
+        "run": run,
         "op": case.op,
         "workload": case.to_json()["workload"],
         "about": case.workload.describe(),
@@ -42,13 +44,24 @@ def append(out: pathlib.Path, result: dict) -> None:
 
 
 def load(out: pathlib.Path) -> list[dict]:
-    """The latest result of each (workload, op, peer)."""
+    """One result of each (workload, op, peer): from the latest run, and of its passes the least disturbed.
+
+    Whatever disturbs a comparison adds time, so that is the pass in which both together took least.
+    """
     path = out / RESULTS
     lines = path.read_text().splitlines() if path.exists() else []
-    latest = {}
+    best: dict[tuple, dict] = {}
     for result in map(json.loads, lines):
-        latest[result["workload"]["name"], result["op"], result["peer"]] = result
-    return list(latest.values())
+        key = (result["workload"]["name"], result["op"], result["peer"])
+        known = best.get(key)
+        if known is None or _rank(result) >= _rank(known):
+            best[key] = result
+    return list(best.values())
+
+
+def _rank(result: dict) -> tuple[float, float]:
+    total = statistics.median(result["ours_ms"]) + statistics.median(result["peer_ms"])
+    return result.get("run", 0.0), -total
 
 
 def cells(result: dict) -> tuple[str, ...]:
@@ -93,11 +106,38 @@ def markdown(results: Iterable[dict]) -> str:
     return "\n".join(lines)
 
 
-def insert(page: pathlib.Path, table: str) -> None:
+def sweeps(results: Iterable[dict]) -> str:
+    """A table of each sweep: one line a workload, one column a comparison."""
+    groups: dict[str, list[dict]] = {}
+    for result in results:
+        if result["workload"]["group"]:
+            groups.setdefault(result["workload"]["group"], []).append(result)
+    return "\n\n".join(_sweep(group, members) for group, members in groups.items())
+
+
+def _sweep(group: str, results: list[dict]) -> str:
+    columns = list(dict.fromkeys((r["op"], r["peer"]) for r in results))
+    lines = ["| " + " | ".join([group, *(f"{op}: jaxtbe, {peer}, ratio" for op, peer in columns)]) + " |"]
+    lines.append("|" + "---|" * (1 + len(columns)))
+    for name in dict.fromkeys(r["workload"]["name"] for r in results):
+        members = {(r["op"], r["peer"]): r for r in results if r["workload"]["name"] == name}
+        value = name.removeprefix(f"{group}_")
+        lines.append("| " + " | ".join([value, *(_swept_cell(members.get(column)) for column in columns)]) + " |")
+    return "\n".join(lines)
+
+
+def _swept_cell(result: dict | None) -> str:
+    if result is None:
+        return "not measured"
+    _, _, _, ours, theirs, ratio, *_ = cells(result)
+    return f"{ours} ms, {theirs} ms, **{ratio}**"
+
+
+def insert(page: pathlib.Path, table: str, begin: str = BEGIN) -> None:
     """Puts a table between the marks of a page."""
-    before, _, rest = page.read_text().partition(BEGIN)
+    before, _, rest = page.read_text().partition(begin)
     _, _, after = rest.partition(END)
-    page.write_text(f"{before}{BEGIN}\n\n{table}\n\n{END}{after}")
+    page.write_text(f"{before}{begin}\n\n{table}\n\n{END}{after}")
 
 
 def overheads(out: pathlib.Path) -> str:

@@ -16,10 +16,11 @@ class Session(contextlib.AbstractContextManager):
     Args:
       rounds: undisturbed turns of each implementation in a comparison.
       patience: seconds to wait before each round until others leave the machine alone.
+      run: goes into the records, see `report.record`.
     """
 
-    def __init__(self, rounds: int, patience: float):
-        self.rounds, self.patience = rounds, patience
+    def __init__(self, rounds: int, patience: float, run: float = 0.0):
+        self.rounds, self.patience, self.run = rounds, patience, run
         self._processes: dict[str, Process] = {}
         self._prepared: dict[str, tuple[Case, dict]] = {}
 
@@ -33,7 +34,7 @@ class Session(contextlib.AbstractContextManager):
             "errors": {name: p["error"] for name, p in prepared.items()},
             "versions": {k: v for p in prepared.values() for k, v in p["versions"].items()},
         }
-        return record(case, peer, compared, about, describe())
+        return record(case, peer, compared, about, describe(), self.run)
 
     def prepare(self, case: Case, name: str) -> dict:
         """Builds an implementation and checks its results."""

@@ -81,6 +81,27 @@ def test_reports(tmp_path):
     assert "--op forward --workload one_table --implementation fbgemm" in table[2]
 
 
+def timed(run: float, *ours: float) -> dict:
+    return {**result(), "run": run, "ours_ms": list(ours)}
+
+
+def test_of_the_latest_run_the_least_disturbed_pass_counts(tmp_path):
+    for r in (timed(1, 1.0), timed(2, 9.0), timed(2, 5.0), timed(2, 7.0)):
+        report.append(tmp_path, r)
+    (kept,) = report.load(tmp_path)
+    assert kept["ours_ms"] == [5.0]
+
+
+def test_sweeps_are_tables():
+    first, second = (result(workload=w) for w in SWEEPS["rows"][:2])
+    other = result(workload=SWEEPS["rows"][1], op="backward_sgd")
+    lines = report.sweeps([result(), first, second, other]).splitlines()
+    assert len(lines) == 4
+    assert [line.split(" | ")[0] for line in lines[2:]] == ["| 10000", "| 100000"]
+    assert "not measured" in lines[2]
+    assert "not measured" not in lines[3]
+
+
 def test_the_table_replaces_the_one_in_a_page(tmp_path):
     page = tmp_path / "page.md"
     page.write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n")
