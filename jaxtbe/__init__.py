@@ -1,9 +1,7 @@
 """Table-batched embeddings for JAX: fused lookups and in-place sparse updates of very large tables."""
 
-import importlib
 from typing import TYPE_CHECKING
 
-from jaxtbe import migrate as migrate
 from jaxtbe import ops as ops
 from jaxtbe import sharding as sharding
 from jaxtbe import zch as zch
@@ -16,6 +14,7 @@ from jaxtbe.grad import value_and_grad as value_and_grad
 from jaxtbe.huge_pages import use_huge_pages as use_huge_pages
 from jaxtbe.ids import pack_ids as pack_ids
 from jaxtbe.ids import unpack_ids as unpack_ids
+from jaxtbe.lazy import lazy_names
 from jaxtbe.module import EmbeddingBags as EmbeddingBags
 from jaxtbe.params import EmbeddingParams as EmbeddingParams
 from jaxtbe.params import Overwrite as Overwrite
@@ -24,13 +23,10 @@ from jaxtbe.writeback import writeback_loss as writeback_loss
 from jaxtbe.zch.config import Zch as Zch
 
 if TYPE_CHECKING:
+    from jaxtbe import migrate as migrate
     from jaxtbe import optim as optim
 
 __version__ = "0.1.0"
 
-
-def __getattr__(name: str):
-    # optax takes longer to import than all the rest: only who uses an optimizer waits for it.
-    if name == "optim":
-        return importlib.import_module("jaxtbe.optim")
-    raise AttributeError(f"module 'jaxtbe' has no attribute {name!r}")
+# optax takes longer to import than all the rest: only who uses an optimizer waits for it.
+__getattr__, __dir__ = lazy_names(__name__, {name: f"{__name__}.{name}" for name in ("migrate", "optim")})

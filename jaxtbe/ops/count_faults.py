@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxtbe import reference
 from jaxtbe.ops.implementation import use_native
-from jaxtbe.reference.count_faults import count_faults as reference_count_faults
 
 
 def count_faults(
@@ -23,6 +23,6 @@ def count_faults(
       i32[F, 2]: how many ids are at or past the end, and the first of them in (sample, position) order, or -1.
     """
     if not use_native(implementation):
-        return reference_count_faults(ids, offsets, rows)
+        return reference.count_faults.count_faults(ids, offsets, rows)
     call = jax.ffi.ffi_call("jaxtbe_count_faults", jax.ShapeDtypeStruct((len(rows), 2), jnp.int32))
     return call(ids, offsets, rows=np.asarray(rows, np.int64))  # type: ignore[return-value]

@@ -7,11 +7,11 @@ import jax
 import jax.numpy as jnp
 from jax.custom_batching import custom_vmap
 
+from jaxtbe import reference
 from jaxtbe.ops.batching import fold_ids, refuse_tables, spread
 from jaxtbe.ops.implementation import use_native
 from jaxtbe.ops.layout import FeatureLayout, encode_features
 from jaxtbe.ops.lookup import repeat_features
-from jaxtbe.reference.id_weights_grad import id_weights_grad as reference_id_weights_grad
 
 
 def id_weights_grad(
@@ -63,6 +63,6 @@ def _id_weights_grad_mapped(static, axis_size, mapped, d_acts, tables, ids, offs
 
 def _id_weights_grad(d_acts, tables, ids, offsets, *, features, implementation):
     if not use_native(implementation):
-        return reference_id_weights_grad(d_acts, tables, ids, offsets, features=features)
+        return reference.id_weights_grad.id_weights_grad(d_acts, tables, ids, offsets, features=features)
     call = jax.ffi.ffi_call("jaxtbe_id_weights_grad", jax.ShapeDtypeStruct(ids.shape, jnp.float32))
     return call(d_acts, ids, offsets, *tables, layout=encode_features(features), num_tables=len(tables))

@@ -8,10 +8,10 @@ import jax
 import jax.numpy as jnp
 from jax.custom_batching import custom_vmap
 
+from jaxtbe import reference
 from jaxtbe.ops.batching import fold_ids, refuse_tables, spread
 from jaxtbe.ops.implementation import use_native
 from jaxtbe.ops.layout import FeatureLayout, encode_features
-from jaxtbe.reference.lookup import lookup as reference_lookup
 
 
 def lookup(
@@ -75,7 +75,7 @@ def _lookup_mapped(static, axis_size, mapped, tables, ids, offsets, id_weights):
 
 def _lookup(tables, ids, offsets, id_weights, *, features, columns, implementation):
     if not use_native(implementation):
-        return reference_lookup(tables, ids, offsets, id_weights, features=features, columns=columns)
+        return reference.lookup.lookup(tables, ids, offsets, id_weights, features=features, columns=columns)
     batch = (offsets.shape[0] - 1) // len(features)
     call = jax.ffi.ffi_call(
         "jaxtbe_lookup",

@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxtbe import reference
 from jaxtbe.ops.batching import not_mapped
 from jaxtbe.ops.implementation import use_native
-from jaxtbe.reference.reset_rows import reset_rows as reference_reset_rows
 
 
 def reset_rows(
@@ -42,7 +42,7 @@ def reset_rows(
       The new table and states.
     """
     seed = jnp.asarray(seed, jnp.uint32)
-    of = _native_reset_rows if use_native(implementation) else reference_reset_rows
+    of = _native_reset_rows if use_native(implementation) else reference.reset_rows.reset_rows
     call = functools.partial(of, table_number=table_number, scale=scale)
     return not_mapped("jaxtbe.ops.reset_rows", call, table, list(states), slots, ids, seed)
 

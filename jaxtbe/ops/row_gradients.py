@@ -6,13 +6,11 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 
-from jaxtbe import _native
+from jaxtbe import _native, reference
 from jaxtbe.ops.batching import not_mapped
 from jaxtbe.ops.implementation import use_native
 from jaxtbe.ops.layout import encode_lookups, encode_shapes, encode_sources
 from jaxtbe.ops.update import UpdateLookup
-from jaxtbe.reference.row_gradients import all_row_gradients
-from jaxtbe.reference.row_gradients import square_norms as reference_square_norms
 
 
 def _call(name: str, results, lookups: Sequence[UpdateLookup], shapes, duplicates):
@@ -49,7 +47,7 @@ def square_norms(
     Returns:
       f32[tables].
     """
-    of = _native_square_norms if use_native(implementation) else reference_square_norms
+    of = _native_square_norms if use_native(implementation) else reference.row_gradients.square_norms
     call = functools.partial(of, shapes=shapes, duplicates=duplicates)
     return not_mapped("jaxtbe.ops.square_norms", call, list(lookups))
 
@@ -80,7 +78,7 @@ def row_gradients(
       rows i32[N] padded with -1, gradients f32[N, dim] padded with zeros, N being the ids of all lookups together; and starts
       i32[tables+1]: table t has the entries [starts[t], starts[t+1]).
     """
-    of = _native_row_gradients if use_native(implementation) else all_row_gradients
+    of = _native_row_gradients if use_native(implementation) else reference.row_gradients.all_row_gradients
     call = functools.partial(of, shapes=shapes, duplicates=duplicates)
     return not_mapped("jaxtbe.ops.row_gradients", call, list(lookups))
 

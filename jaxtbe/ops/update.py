@@ -8,11 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxtbe import _native
+from jaxtbe import _native, reference
 from jaxtbe.ops.batching import not_mapped
 from jaxtbe.ops.implementation import use_native
 from jaxtbe.ops.layout import SourceLayout, encode_lookups, encode_shapes, encode_sources
-from jaxtbe.reference.update import update as reference_update
 
 
 @jax.tree_util.register_dataclass
@@ -82,7 +81,7 @@ def update(
 
 def _reference_update(tables, states, hyper, seed_and_step, lookups, tokens, **static):
     del tokens
-    return reference_update(tables, states, hyper, seed_and_step, lookups, **static)
+    return reference.update.update(tables, states, hyper, seed_and_step, lookups, **static)
 
 
 def _native_update(tables, states, hyper, seed_and_step, lookups, tokens, *, rule, duplicates, table_ids):

@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 from jax.custom_batching import custom_vmap
 
+from jaxtbe import reference
 from jaxtbe.ops.batching import fold_ids, refuse_tables
 from jaxtbe.ops.implementation import use_native
 from jaxtbe.ops.zch_codes import encode_access, probe_attributes
-from jaxtbe.reference.zch_find import zch_find as reference_zch_find
 
 
 def zch_find(
@@ -55,7 +55,7 @@ def _zch_find_mapped(static, axis_size, mapped, identities, ids, offsets):
 
 def _zch_find(identities, ids, offsets, *, zch, access, implementation):
     if not use_native(implementation):
-        return reference_zch_find(identities, ids, offsets, zch=zch, access=access)
+        return reference.zch_find.zch_find(identities, ids, offsets, zch=zch, access=access)
     shape = (ids.shape[0],)
     call = jax.ffi.ffi_call(
         "jaxtbe_zch_find", (jax.ShapeDtypeStruct(shape, jnp.int32), jax.ShapeDtypeStruct(shape, jnp.int8))

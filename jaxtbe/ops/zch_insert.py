@@ -7,11 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxtbe import _native
+from jaxtbe import _native, reference
 from jaxtbe.ops.batching import not_mapped
 from jaxtbe.ops.implementation import use_native
 from jaxtbe.ops.zch_codes import COUNTERS, encode_access, insert_attributes
-from jaxtbe.reference.zch import zch_insert as sequential_insert
 
 
 class ZchSlots(NamedTuple):
@@ -139,7 +138,7 @@ def _outputs(num_ids: int) -> list[jax.ShapeDtypeStruct]:
 def _insert_on_host(slots, batch, now, ttl, *, zch, access) -> ZchInserted:
     def run(slots, batch, now, ttl):
         slots, batch = jax.tree.map(np.asarray, (slots, batch))
-        return ZchInserted(*sequential_insert(slots, batch, int(now), int(ttl), zch=zch, access=access))
+        return ZchInserted(*reference.zch.zch_insert(slots, batch, int(now), int(ttl), zch=zch, access=access))
 
     outputs: list[Any] = _outputs(batch.ids.shape[0])
     shapes = ZchInserted(jax.tree.map(_like, slots), *outputs)
