@@ -28,7 +28,7 @@ cudaError_t LaunchKernel(void (*kernel)(Params...), dim3 grid, unsigned block, c
   // clang-format off: it takes the brackets for shifts
   kernel<<<grid, block, 0, stream>>>(static_cast<Params>(args)...);
   // clang-format on
-  return cudaPeekAtLastError();
+  return cudaGetLastError();  // and forget it: the next launch has a result of its own
 }
 
 }  // namespace jaxtbe
