@@ -43,9 +43,10 @@ test-newest:
 	.venv-newest/bin/python -m jaxtbe && \
 	.venv-newest/bin/python -m pytest -q -n 2 --dist loadfile -m "not slow" $(NEWEST_TESTS); fi
 
-## make sanitize     the C++ stress test under ThreadSanitizer, AddressSanitizer and UBSan
+## make sanitize     the C++ stress tests, and the emulated CUDA kernels, under sanitizers
 sanitize:
 	tests/csrc/run.sh
+	tests/cuda_emulation/run.sh
 
 ## make lint types   ruff, clang-format and mypy
 lint: $(VENV)/lint

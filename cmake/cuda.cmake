@@ -1,15 +1,12 @@
-# The CUDA kernels: a second extension, built where nvcc is found. Until csrc/cuda holds kernels there is nothing to build.
+# The CUDA kernels: a second extension, built where nvcc is found.
 file(GLOB JAXTBE_CUDA_SOURCES CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/csrc/cuda/*.cu")
 set(JAXTBE_HAVE_CUDA FALSE)
 
 if(NOT JAXTBE_CUDA MATCHES "^(AUTO|ON|OFF|WHEEL)$")
   message(FATAL_ERROR "JAXTBE_CUDA: expected AUTO, ON, OFF or WHEEL, got '${JAXTBE_CUDA}'.")
 endif()
-if(NOT JAXTBE_CUDA_SOURCES AND JAXTBE_CUDA MATCHES "^(ON|WHEEL)$")
-  message(FATAL_ERROR "JAXTBE_CUDA=${JAXTBE_CUDA}: this version has no CUDA kernels yet. Build with JAXTBE_CUDA=OFF.")
-endif()
 
-if(JAXTBE_CUDA_SOURCES AND NOT JAXTBE_CUDA STREQUAL "OFF")
+if(NOT JAXTBE_CUDA STREQUAL "OFF")
   # An explicit compiler, then PATH (not with WHEEL), then the nvidia-cuda-nvcc wheel.
   if(NOT CMAKE_CUDA_COMPILER AND NOT DEFINED ENV{CUDACXX})
     if(NOT JAXTBE_CUDA STREQUAL "WHEEL")
@@ -39,10 +36,13 @@ if(JAXTBE_CUDA_SOURCES AND NOT JAXTBE_CUDA STREQUAL "OFF")
 endif()
 
 if(JAXTBE_HAVE_CUDA)
-  pybind11_add_module(_cuda NO_EXTRAS xla_ffi/module_cuda.cc ${JAXTBE_CUDA_SOURCES})
+  pybind11_add_module(_cuda NO_EXTRAS xla_ffi/module_cuda.cc ${JAXTBE_FFI_SOURCES} ${JAXTBE_CUDA_SOURCES})
   target_include_directories(_cuda PRIVATE "${CMAKE_CURRENT_SOURCE_DIR}")
-  target_include_directories(_cuda SYSTEM PRIVATE "${XLA_FFI_INCLUDE_DIR}")
-  set_target_properties(_cuda PROPERTIES CUDA_RUNTIME_LIBRARY Static)
+  target_include_directories(_cuda SYSTEM PRIVATE "${XLA_FFI_INCLUDE_DIR}" ${CMAKE_CUDA_TOOLKIT_INCLUDE_DIRECTORIES})
+  string(JOIN ", " JAXTBE_CUDA_ARCHS_TEXT ${JAXTBE_CUDA_ARCHS})
+  target_compile_definitions(_cuda PRIVATE JAXTBE_CUDA_BACKEND "JAXTBE_CUDA_ARCHITECTURES=\"${JAXTBE_CUDA_ARCHS_TEXT}\"")
+  set_target_properties(_cuda PROPERTIES
+    CUDA_RUNTIME_LIBRARY Static CUDA_STANDARD 17 CUDA_STANDARD_REQUIRED ON CUDA_VISIBILITY_PRESET hidden)
   install(TARGETS _cuda LIBRARY DESTINATION jaxtbe)
 endif()
 message(STATUS "jaxtbe CUDA kernels: ${JAXTBE_HAVE_CUDA} ${CMAKE_CUDA_COMPILER}")

@@ -17,7 +17,7 @@ def report() -> str:
         f"jaxtbe {jaxtbe.__version__}, python {platform.python_version()} on {platform.machine()}",
         f"jax {jax.__version__}, jaxlib {jaxlib.__version__}, XLA FFI {version}",
         f"CPU kernels: {_native.simd_level()}",
-        "CUDA kernels: not built in",
+        f"CUDA kernels: {_native.cuda_architectures() or 'not built in'}",
         "FFI targets:",
         *(f"  {name}: {', '.join(platforms)}" for name, platforms in sorted(_native.TARGETS.items())),
         f"devices: {', '.join(str(d) for d in jax.devices())}",

@@ -1,18 +1,23 @@
 """Loads the native library and registers its FFI targets. Nothing else touches the extension."""
 
+import importlib
+import importlib.util
 import os
 import re
+from types import ModuleType
 
 import jax
 
 from jaxtbe.errors import import_error
 
-try:
-    from jaxtbe import _cpu
-except ImportError as e:
-    raise import_error(
-        "jaxtbe", "native library jaxtbe._cpu", "a built extension", str(e), "Install jaxtbe with 'pip install .'"
-    ) from e
+
+def _load(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ImportError as e:
+        raise import_error(
+            "jaxtbe", f"native library {name}", "a built extension", str(e), "Install jaxtbe with 'pip install .'"
+        ) from e
 
 
 def runtime_ffi_api_version() -> tuple[int, int]:
@@ -36,36 +41,45 @@ def check_runtime(built: tuple[int, int], running: tuple[int, int]) -> None:
         )
 
 
-INTERFACE_VERSION = 3
-"""The twin of kInterfaceVersion in xla_ffi/module.cc: it changes with the operands or attributes of a target."""
+INTERFACE_VERSION = 4
+"""The twin of kInterfaceVersion in xla_ffi/module_common.h: it changes with the operands or attributes of a target."""
 
 
-def check_interface(built: int) -> None:
+def check_interface(built: int, name: str = "jaxtbe._cpu") -> None:
     """Refuses an extension of another build: its handlers would fail at run time, and donated tables would be lost."""
     if built != INTERFACE_VERSION:
         raise import_error(
             "jaxtbe",
-            "native library jaxtbe._cpu",
+            f"native library {name}",
             f"interface version {INTERFACE_VERSION}, that of the Python package",
             str(built),
             "Build and install jaxtbe again with 'pip install .'",
         )
 
 
+_cpu = _load("jaxtbe._cpu")
+
+# Built where nvcc was found. On a machine without a GPU it loads and registers all the same.
+_cuda = _load("jaxtbe._cuda") if importlib.util.find_spec("jaxtbe._cuda") else None
+
+_LIBRARIES: dict[str, ModuleType] = {"cpu": _cpu} if _cuda is None else {"cpu": _cpu, "CUDA": _cuda}
+
+
 def _register() -> dict[str, tuple[str, ...]]:
-    check_interface(_cpu.interface_version() if hasattr(_cpu, "interface_version") else 0)
-    check_runtime(_cpu.ffi_api_version(), runtime_ffi_api_version())
     registered: dict[str, tuple[str, ...]] = {}
-    for name, capsule in _cpu.registrations().items():
-        jax.ffi.register_ffi_target(name, capsule, platform="cpu")
-        registered[name] = ("cpu",)
+    for platform, library in _LIBRARIES.items():
+        check_interface(library.interface_version() if hasattr(library, "interface_version") else 0, library.__name__)
+        check_runtime(library.ffi_api_version(), runtime_ffi_api_version())
+        for name, capsule in library.registrations().items():
+            jax.ffi.register_ffi_target(name, capsule, platform=platform)
+            registered[name] = (*registered.get(name, ()), platform)
     return registered
 
 
 TARGETS: dict[str, tuple[str, ...]] = _register()
 """FFI target name to the platforms that it is registered for."""
 
-PLATFORMS: frozenset[str] = frozenset({"cpu"})
+PLATFORMS: frozenset[str] = frozenset({"cpu"} if _cuda is None else {"cpu", "gpu"})
 """Backends (as `jax.default_backend()` names them) that the native kernels serve."""
 
 
@@ -74,16 +88,24 @@ def simd_level() -> str:
     return _cpu.simd_level()
 
 
-def update_scratch_bytes(capacity: int, max_dim: int) -> int:
+def cuda_architectures() -> str | None:
+    """What the CUDA kernels were compiled for, or None: they are not built in."""
+    return None if _cuda is None else _cuda.architectures()
+
+
+# Which platform a program runs on is not known while it is traced: scratch memory is enough for any.
+
+
+def update_scratch_bytes(capacity: int, max_dim: int, num_tables: int) -> int:
     """Bytes of scratch memory of one update over `capacity` ids and tables of at most `max_dim` columns."""
-    return _cpu.update_scratch_bytes(capacity, max_dim)
+    return max(library.update_scratch_bytes(capacity, max_dim, num_tables) for library in _LIBRARIES.values())
 
 
-def row_gradients_scratch_bytes(capacity: int, max_dim: int) -> int:
+def row_gradients_scratch_bytes(capacity: int, max_dim: int, num_tables: int) -> int:
     """Bytes of scratch memory of one `row_gradients` or `square_norms` over `capacity` ids."""
-    return _cpu.row_gradients_scratch_bytes(capacity, max_dim)
+    return max(library.row_gradients_scratch_bytes(capacity, max_dim, num_tables) for library in _LIBRARIES.values())
 
 
 def zch_insert_scratch_bytes(num_ids: int) -> int:
     """Bytes of scratch memory of one insert of at most `num_ids` raw ids."""
-    return _cpu.zch_insert_scratch_bytes(num_ids)
+    return max(library.zch_insert_scratch_bytes(num_ids) for library in _LIBRARIES.values())

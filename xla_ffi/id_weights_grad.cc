@@ -1,4 +1,3 @@
-#include "csrc/cpu/lookup.h"
 #include "xla_ffi/backend.h"
 #include "xla_ffi/handlers.h"
 #include "xla_ffi/lookup_args.h"
@@ -6,26 +5,26 @@
 namespace jaxtbe {
 namespace {
 
-ffi::Error IdWeightsGradImpl(ffi::ThreadPool threads, ffi::BufferR2<ffi::F32> d_acts, ffi::RemainingArgs operands,
+ffi::Error IdWeightsGradImpl(ContextArg context, ffi::BufferR2<ffi::F32> d_acts, ffi::RemainingArgs operands,
                              ffi::ResultBufferR1<ffi::F32> d_id_weights, Ints layout, int64_t num_tables) {
   OperandReader read(operands);
   LookupOperands lookup;
   ReadLookup(read, layout, /*has_weights=*/false, num_tables, lookup);
   if (!read.ok()) return read.error();
   lookup.args.stride = d_acts.dimensions()[1];
-  IdWeightsGrad({lookup.args, d_acts.typed_data(), d_id_weights->typed_data()}, XlaPool(threads));
-  return ffi::Error::Success();
+  const IdWeightsGradArgs args = {lookup.args, d_acts.typed_data(), d_id_weights->typed_data()};
+  return RunOn(context, [&](const auto& on) { return IdWeightsGrad(args, on); });
 }
 
 }  // namespace
 
-XLA_FFI_DEFINE_HANDLER_SYMBOL(IdWeightsGradHandler, IdWeightsGradImpl,
-                              ffi::Ffi::Bind()
-                                  .Ctx<ffi::ThreadPool>()
-                                  .Arg<ffi::BufferR2<ffi::F32>>()
-                                  .RemainingArgs()
-                                  .Ret<ffi::BufferR1<ffi::F32>>()
-                                  .Attr<Ints>("layout")
-                                  .Attr<int64_t>("num_tables"));
+JAXTBE_DEFINE_HANDLER(IdWeightsGradHandler, IdWeightsGradImpl,
+                      ffi::Ffi::Bind()
+                          .Ctx<Context>()
+                          .Arg<ffi::BufferR2<ffi::F32>>()
+                          .RemainingArgs()
+                          .Ret<ffi::BufferR1<ffi::F32>>()
+                          .Attr<Ints>("layout")
+                          .Attr<int64_t>("num_tables"));
 
 }  // namespace jaxtbe

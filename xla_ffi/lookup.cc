@@ -1,5 +1,3 @@
-#include "csrc/cpu/lookup.h"
-
 #include "xla_ffi/backend.h"
 #include "xla_ffi/handlers.h"
 #include "xla_ffi/lookup_args.h"
@@ -7,7 +5,7 @@
 namespace jaxtbe {
 namespace {
 
-ffi::Error LookupImpl(ffi::ThreadPool threads, ffi::RemainingArgs operands, ffi::ResultBufferR2<ffi::F32> acts,
+ffi::Error LookupImpl(ContextArg context, ffi::RemainingArgs operands, ffi::ResultBufferR2<ffi::F32> acts,
                       ffi::ResultBufferR2<ffi::S32> faults, Ints layout, bool has_weights, int64_t num_tables) {
   OperandReader read(operands);
   LookupOperands lookup;
@@ -16,20 +14,19 @@ ffi::Error LookupImpl(ffi::ThreadPool threads, ffi::RemainingArgs operands, ffi:
   lookup.args.acts = acts->typed_data();
   lookup.args.stride = acts->dimensions()[1];
   lookup.args.faults = faults->typed_data();
-  Lookup(lookup.args, XlaPool(threads));
-  return ffi::Error::Success();
+  return RunOn(context, [&](const auto& on) { return Lookup(lookup.args, on); });
 }
 
 }  // namespace
 
-XLA_FFI_DEFINE_HANDLER_SYMBOL(LookupHandler, LookupImpl,
-                              ffi::Ffi::Bind()
-                                  .Ctx<ffi::ThreadPool>()
-                                  .RemainingArgs()
-                                  .Ret<ffi::BufferR2<ffi::F32>>()
-                                  .Ret<ffi::BufferR2<ffi::S32>>()
-                                  .Attr<Ints>("layout")
-                                  .Attr<bool>("has_weights")
-                                  .Attr<int64_t>("num_tables"));
+JAXTBE_DEFINE_HANDLER(LookupHandler, LookupImpl,
+                      ffi::Ffi::Bind()
+                          .Ctx<Context>()
+                          .RemainingArgs()
+                          .Ret<ffi::BufferR2<ffi::F32>>()
+                          .Ret<ffi::BufferR2<ffi::S32>>()
+                          .Attr<Ints>("layout")
+                          .Attr<bool>("has_weights")
+                          .Attr<int64_t>("num_tables"));
 
 }  // namespace jaxtbe

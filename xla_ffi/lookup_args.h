@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "csrc/cpu/lookup.h"
+#include "csrc/common/lookup_args.h"
 #include "xla_ffi/args.h"
 
 namespace jaxtbe {

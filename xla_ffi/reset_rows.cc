@@ -1,5 +1,3 @@
-#include "csrc/cpu/reset_rows.h"
-
 #include <vector>
 
 #include "xla_ffi/backend.h"
@@ -10,7 +8,7 @@ namespace jaxtbe {
 namespace {
 
 // Operands: slots, ids, seed, the table, its states. The table and the states are aliased to the results.
-ffi::Error ResetRowsImpl(ffi::ThreadPool threads, ffi::BufferR1<ffi::S32> slots, ffi::BufferR2<ffi::U32> ids,
+ffi::Error ResetRowsImpl(ContextArg context, ffi::BufferR1<ffi::S32> slots, ffi::BufferR2<ffi::U32> ids,
                          ffi::BufferR0<ffi::U32> seed, ffi::RemainingArgs, ffi::RemainingRets results,
                          int64_t table_number, float scale) {
   auto data = results.get<ffi::AnyBuffer>(0);
@@ -23,25 +21,32 @@ ffi::Error ResetRowsImpl(ffi::ThreadPool threads, ffi::BufferR1<ffi::S32> slots,
     if (!state.has_value()) return BuildFault("a state is missing");
     states.push_back({(*state)->untyped_data(), static_cast<int64_t>((*state)->size_bytes()) / rows});
   }
-  ResetRows(
-      {TableDType(table), table.untyped_data(), rows, table.dimensions()[1], states.data(),
-       static_cast<int64_t>(states.size()), slots.typed_data(), Ids(ids.typed_data()),
-       static_cast<int64_t>(slots.element_count()), *seed.typed_data(), static_cast<uint32_t>(table_number), scale},
-      XlaPool(threads));
-  return ffi::Error::Success();
+  const ResetRowsArgs args = {TableDType(table),
+                              table.untyped_data(),
+                              rows,
+                              table.dimensions()[1],
+                              states.data(),
+                              static_cast<int64_t>(states.size()),
+                              slots.typed_data(),
+                              Ids(ids.typed_data()),
+                              static_cast<int64_t>(slots.element_count()),
+                              seed.typed_data(),
+                              static_cast<uint32_t>(table_number),
+                              scale};
+  return RunOn(context, [&](const auto& on) { return ResetRows(args, on); });
 }
 
 }  // namespace
 
-XLA_FFI_DEFINE_HANDLER_SYMBOL(ResetRowsHandler, ResetRowsImpl,
-                              ffi::Ffi::Bind()
-                                  .Ctx<ffi::ThreadPool>()
-                                  .Arg<ffi::BufferR1<ffi::S32>>()
-                                  .Arg<ffi::BufferR2<ffi::U32>>()
-                                  .Arg<ffi::BufferR0<ffi::U32>>()
-                                  .RemainingArgs()
-                                  .RemainingRets()
-                                  .Attr<int64_t>("table_number")
-                                  .Attr<float>("scale"));
+JAXTBE_DEFINE_HANDLER(ResetRowsHandler, ResetRowsImpl,
+                      ffi::Ffi::Bind()
+                          .Ctx<Context>()
+                          .Arg<ffi::BufferR1<ffi::S32>>()
+                          .Arg<ffi::BufferR2<ffi::U32>>()
+                          .Arg<ffi::BufferR0<ffi::U32>>()
+                          .RemainingArgs()
+                          .RemainingRets()
+                          .Attr<int64_t>("table_number")
+                          .Attr<float>("scale"));
 
 }  // namespace jaxtbe

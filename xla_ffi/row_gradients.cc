@@ -1,8 +1,5 @@
-#include "csrc/cpu/row_gradients.h"
-
 #include <vector>
 
-#include "csrc/cpu/backward.h"
 #include "xla_ffi/backend.h"
 #include "xla_ffi/handlers.h"
 #include "xla_ffi/source_args.h"
@@ -29,51 +26,51 @@ Operands ReadOperands(ffi::RemainingArgs operands, Ints lookups, Ints layout, In
   out.args.sources = out.sources.data();
   out.args.num_sources = static_cast<int64_t>(out.sources.size());
   out.args.scratch = scratch->untyped_data();
-  const size_t needed = RowGradientsScratchBytes(out.args.capacity, MaxDim(out.args.tables, out.args.num_tables));
+  const size_t needed =
+      RowGradientsScratchBytes(out.args.capacity, MaxDim(out.args.tables, out.args.num_tables), out.args.num_tables);
   if (!read.ok()) out.fault = read.fault();
   if (read.ok() && scratch->size_bytes() < needed) out.fault = "the scratch of the row gradients is too small";
   return out;
 }
 
-ffi::Error SquareNormsImpl(ffi::ThreadPool threads, ffi::RemainingArgs operands, ffi::ResultBufferR1<ffi::U8> scratch,
+ffi::Error SquareNormsImpl(ContextArg context, ffi::RemainingArgs operands, ffi::ResultBufferR1<ffi::U8> scratch,
                            ffi::ResultBufferR1<ffi::F32> norms, Ints lookups, Ints layout, Ints shapes) {
   const Operands in = ReadOperands(operands, lookups, layout, shapes, scratch);
   if (!in.fault.empty()) return BuildFault(in.fault);
-  SquareNorms(in.args, norms->typed_data(), XlaPool(threads));
-  return ffi::Error::Success();
+  return RunOn(context, [&](const auto& on) { return SquareNorms(in.args, norms->typed_data(), on); });
 }
 
-ffi::Error RowGradientsImpl(ffi::ThreadPool threads, ffi::RemainingArgs operands, ffi::ResultBufferR1<ffi::U8> scratch,
+ffi::Error RowGradientsImpl(ContextArg context, ffi::RemainingArgs operands, ffi::ResultBufferR1<ffi::U8> scratch,
                             ffi::ResultBufferR1<ffi::S32> rows, ffi::ResultBufferR2<ffi::F32> gradients,
                             ffi::ResultBufferR1<ffi::S32> starts, Ints lookups, Ints layout, Ints shapes) {
   const Operands in = ReadOperands(operands, lookups, layout, shapes, scratch);
   if (!in.fault.empty()) return BuildFault(in.fault);
-  RowGradients(in.args, {rows->typed_data(), gradients->typed_data(), starts->typed_data()}, XlaPool(threads));
-  return ffi::Error::Success();
+  const RowGradientsOutput out = {rows->typed_data(), gradients->typed_data(), starts->typed_data()};
+  return RunOn(context, [&](const auto& on) { return RowGradients(in.args, out, on); });
 }
 
 }  // namespace
 
-XLA_FFI_DEFINE_HANDLER_SYMBOL(SquareNormsHandler, SquareNormsImpl,
-                              ffi::Ffi::Bind()
-                                  .Ctx<ffi::ThreadPool>()
-                                  .RemainingArgs()
-                                  .Ret<ffi::BufferR1<ffi::U8>>()
-                                  .Ret<ffi::BufferR1<ffi::F32>>()
-                                  .Attr<Ints>("lookups")
-                                  .Attr<Ints>("layout")
-                                  .Attr<Ints>("shapes"));
+JAXTBE_DEFINE_HANDLER(SquareNormsHandler, SquareNormsImpl,
+                      ffi::Ffi::Bind()
+                          .Ctx<Context>()
+                          .RemainingArgs()
+                          .Ret<ffi::BufferR1<ffi::U8>>()
+                          .Ret<ffi::BufferR1<ffi::F32>>()
+                          .Attr<Ints>("lookups")
+                          .Attr<Ints>("layout")
+                          .Attr<Ints>("shapes"));
 
-XLA_FFI_DEFINE_HANDLER_SYMBOL(RowGradientsHandler, RowGradientsImpl,
-                              ffi::Ffi::Bind()
-                                  .Ctx<ffi::ThreadPool>()
-                                  .RemainingArgs()
-                                  .Ret<ffi::BufferR1<ffi::U8>>()
-                                  .Ret<ffi::BufferR1<ffi::S32>>()
-                                  .Ret<ffi::BufferR2<ffi::F32>>()
-                                  .Ret<ffi::BufferR1<ffi::S32>>()
-                                  .Attr<Ints>("lookups")
-                                  .Attr<Ints>("layout")
-                                  .Attr<Ints>("shapes"));
+JAXTBE_DEFINE_HANDLER(RowGradientsHandler, RowGradientsImpl,
+                      ffi::Ffi::Bind()
+                          .Ctx<Context>()
+                          .RemainingArgs()
+                          .Ret<ffi::BufferR1<ffi::U8>>()
+                          .Ret<ffi::BufferR1<ffi::S32>>()
+                          .Ret<ffi::BufferR2<ffi::F32>>()
+                          .Ret<ffi::BufferR1<ffi::S32>>()
+                          .Attr<Ints>("lookups")
+                          .Attr<Ints>("layout")
+                          .Attr<Ints>("shapes"));
 
 }  // namespace jaxtbe

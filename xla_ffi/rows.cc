@@ -1,5 +1,3 @@
-#include "csrc/cpu/rows.h"
-
 #include <vector>
 
 #include "xla_ffi/args.h"
@@ -21,7 +19,7 @@ RowsArgs MakeArgs(const std::vector<RowsTable>& tables, DType dtype, int64_t dim
 }
 
 // Operands: rows, starts, tables.
-ffi::Error GatherRowsImpl(ffi::ThreadPool threads, ffi::BufferR1<ffi::S32> rows, ffi::BufferR1<ffi::S32> starts,
+ffi::Error GatherRowsImpl(ContextArg context, ffi::BufferR1<ffi::S32> rows, ffi::BufferR1<ffi::S32> starts,
                           ffi::RemainingArgs operands, ffi::ResultBufferR2<ffi::F32> out) {
   std::vector<RowsTable> tables;
   DType dtype = DType::kFloat32;
@@ -31,12 +29,12 @@ ffi::Error GatherRowsImpl(ffi::ThreadPool threads, ffi::BufferR1<ffi::S32> rows,
     dtype = TableDType(*table);
     tables.push_back({table->untyped_data(), table->dimensions()[0]});
   }
-  GatherRows(MakeArgs(tables, dtype, out->dimensions()[1], rows, starts), out->typed_data(), XlaPool(threads));
-  return ffi::Error::Success();
+  const RowsArgs args = MakeArgs(tables, dtype, out->dimensions()[1], rows, starts);
+  return RunOn(context, [&](const auto& on) { return GatherRows(args, out->typed_data(), on); });
 }
 
 // Operands: rows, starts, values, tables, tokens. Results: the tables.
-ffi::Error StoreRowsImpl(ffi::ThreadPool threads, ffi::BufferR1<ffi::S32> rows, ffi::BufferR1<ffi::S32> starts,
+ffi::Error StoreRowsImpl(ContextArg context, ffi::BufferR1<ffi::S32> rows, ffi::BufferR1<ffi::S32> starts,
                          ffi::BufferR2<ffi::F32> values, ffi::RemainingArgs, ffi::RemainingRets results) {
   std::vector<RowsTable> tables;
   DType dtype = DType::kFloat32;
@@ -46,27 +44,27 @@ ffi::Error StoreRowsImpl(ffi::ThreadPool threads, ffi::BufferR1<ffi::S32> rows, 
     dtype = TableDType(**table);
     tables.push_back({(*table)->untyped_data(), (*table)->dimensions()[0]});
   }
-  StoreRows(MakeArgs(tables, dtype, values.dimensions()[1], rows, starts), values.typed_data(), XlaPool(threads));
-  return ffi::Error::Success();
+  const RowsArgs args = MakeArgs(tables, dtype, values.dimensions()[1], rows, starts);
+  return RunOn(context, [&](const auto& on) { return StoreRows(args, values.typed_data(), on); });
 }
 
 }  // namespace
 
-XLA_FFI_DEFINE_HANDLER_SYMBOL(GatherRowsHandler, GatherRowsImpl,
-                              ffi::Ffi::Bind()
-                                  .Ctx<ffi::ThreadPool>()
-                                  .Arg<ffi::BufferR1<ffi::S32>>()
-                                  .Arg<ffi::BufferR1<ffi::S32>>()
-                                  .RemainingArgs()
-                                  .Ret<ffi::BufferR2<ffi::F32>>());
+JAXTBE_DEFINE_HANDLER(GatherRowsHandler, GatherRowsImpl,
+                      ffi::Ffi::Bind()
+                          .Ctx<Context>()
+                          .Arg<ffi::BufferR1<ffi::S32>>()
+                          .Arg<ffi::BufferR1<ffi::S32>>()
+                          .RemainingArgs()
+                          .Ret<ffi::BufferR2<ffi::F32>>());
 
-XLA_FFI_DEFINE_HANDLER_SYMBOL(StoreRowsHandler, StoreRowsImpl,
-                              ffi::Ffi::Bind()
-                                  .Ctx<ffi::ThreadPool>()
-                                  .Arg<ffi::BufferR1<ffi::S32>>()
-                                  .Arg<ffi::BufferR1<ffi::S32>>()
-                                  .Arg<ffi::BufferR2<ffi::F32>>()
-                                  .RemainingArgs()
-                                  .RemainingRets());
+JAXTBE_DEFINE_HANDLER(StoreRowsHandler, StoreRowsImpl,
+                      ffi::Ffi::Bind()
+                          .Ctx<Context>()
+                          .Arg<ffi::BufferR1<ffi::S32>>()
+                          .Arg<ffi::BufferR1<ffi::S32>>()
+                          .Arg<ffi::BufferR2<ffi::F32>>()
+                          .RemainingArgs()
+                          .RemainingRets());
 
 }  // namespace jaxtbe

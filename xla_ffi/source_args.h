@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "csrc/cpu/occurrences.h"
+#include "csrc/common/source.h"
 #include "xla_ffi/args.h"
 
 namespace jaxtbe {

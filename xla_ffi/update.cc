@@ -1,10 +1,6 @@
-#include "csrc/cpu/update.h"
-
 #include <string_view>
 #include <vector>
 
-#include "csrc/common/rounding.h"
-#include "csrc/cpu/backward.h"
 #include "xla_ffi/backend.h"
 #include "xla_ffi/handlers.h"
 #include "xla_ffi/source_args.h"
@@ -52,7 +48,7 @@ std::string ReadTable(ffi::RemainingRets results, const RuleInfo& rule, const st
 
 // Operands: hyper f32[tables, K], (seed, step) u32[2], those of the lookups, the tables, their states (table by table),
 // and tokens, which only order this call behind the reads of the tables. Results: scratch, tables, states.
-ffi::Error UpdateImpl(ffi::ThreadPool threads, ffi::BufferR2<ffi::F32> hyper, ffi::BufferR1<ffi::U32> seed_and_step,
+ffi::Error UpdateImpl(ContextArg context, ffi::BufferR2<ffi::F32> hyper, ffi::BufferR1<ffi::U32> seed_and_step,
                       ffi::RemainingArgs operands, ffi::ResultBufferR1<ffi::U8> scratch, ffi::RemainingRets results,
                       std::string_view rule_name, Ints lookups, Ints layout, Ints table_shapes, Ints table_ids) {
   const RuleInfo* rule = FindRule(rule_name);
@@ -70,32 +66,38 @@ ffi::Error UpdateImpl(ffi::ThreadPool threads, ffi::BufferR2<ffi::F32> hyper, ff
     const std::string fault = ReadTable(results, *rule, shapes, t, dtype, tables[t]);
     if (!fault.empty()) return BuildFault(fault);
     tables[t].hyper = hyper.typed_data() + t * hyper.dimensions()[1];
-    tables[t].noise_key =
-        NoiseKey(seed_and_step.typed_data()[0], seed_and_step.typed_data()[1], static_cast<uint32_t>(table_ids[t]));
+    tables[t].number = static_cast<uint32_t>(table_ids[t]);
   }
-  if (scratch->size_bytes() < UpdateScratchBytes(capacity, MaxDim(shapes.data(), num_tables))) {
+  if (scratch->size_bytes() < UpdateScratchBytes(capacity, MaxDim(shapes.data(), num_tables), num_tables)) {
     return BuildFault("the update's scratch is too small");
   }
-  Update({dtype, static_cast<Rule>(rule->rule), tables.data(), shapes.data(), num_tables, sources.data(),
-          static_cast<int64_t>(sources.size()), capacity, scratch->untyped_data()},
-         XlaPool(threads));
-  return ffi::Error::Success();
+  const UpdateArgs args = {dtype,
+                           static_cast<Rule>(rule->rule),
+                           tables.data(),
+                           shapes.data(),
+                           num_tables,
+                           sources.data(),
+                           static_cast<int64_t>(sources.size()),
+                           capacity,
+                           seed_and_step.typed_data(),
+                           scratch->untyped_data()};
+  return RunOn(context, [&](const auto& on) { return Update(args, on); });
 }
 
 }  // namespace
 
-XLA_FFI_DEFINE_HANDLER_SYMBOL(UpdateHandler, UpdateImpl,
-                              ffi::Ffi::Bind()
-                                  .Ctx<ffi::ThreadPool>()
-                                  .Arg<ffi::BufferR2<ffi::F32>>()
-                                  .Arg<ffi::BufferR1<ffi::U32>>()
-                                  .RemainingArgs()
-                                  .Ret<ffi::BufferR1<ffi::U8>>()
-                                  .RemainingRets()
-                                  .Attr<std::string_view>("rule")
-                                  .Attr<Ints>("lookups")
-                                  .Attr<Ints>("layout")
-                                  .Attr<Ints>("shapes")
-                                  .Attr<Ints>("table_ids"));
+JAXTBE_DEFINE_HANDLER(UpdateHandler, UpdateImpl,
+                      ffi::Ffi::Bind()
+                          .Ctx<Context>()
+                          .Arg<ffi::BufferR2<ffi::F32>>()
+                          .Arg<ffi::BufferR1<ffi::U32>>()
+                          .RemainingArgs()
+                          .Ret<ffi::BufferR1<ffi::U8>>()
+                          .RemainingRets()
+                          .Attr<std::string_view>("rule")
+                          .Attr<Ints>("lookups")
+                          .Attr<Ints>("layout")
+                          .Attr<Ints>("shapes")
+                          .Attr<Ints>("table_ids"));
 
 }  // namespace jaxtbe

@@ -1,7 +1,7 @@
 // The operands that the lookup and the insert of raw ids share.
 #pragma once
 
-#include "csrc/cpu/zch_positions.h"
+#include "csrc/common/zch/args.h"
 #include "xla_ffi/args.h"
 
 namespace jaxtbe {

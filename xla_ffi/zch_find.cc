@@ -1,5 +1,3 @@
-#include "csrc/cpu/zch_find.h"
-
 #include "xla_ffi/backend.h"
 #include "xla_ffi/handlers.h"
 #include "xla_ffi/zch_args.h"
@@ -8,7 +6,7 @@ namespace jaxtbe {
 namespace {
 
 // Operands: identities, ids, offsets.
-ffi::Error ZchFindImpl(ffi::ThreadPool threads, ffi::RemainingArgs operands, ffi::ResultBufferR1<ffi::S32> rows,
+ffi::Error ZchFindImpl(ContextArg context, ffi::RemainingArgs operands, ffi::ResultBufferR1<ffi::S32> rows,
                        ffi::ResultBufferR1<ffi::S8> status, Ints access, int64_t buckets, int64_t reserved,
                        int64_t max_probe, int64_t on_full) {
   OperandReader read(operands);
@@ -16,28 +14,27 @@ ffi::Error ZchFindImpl(ffi::ThreadPool threads, ffi::RemainingArgs operands, ffi
   const uint32_t* identities = read.Take<ffi::U32>("identities", &words);
   const ZchBatch batch = ReadZchBatch(read, access);
   if (!read.ok()) return read.error();
-  ZchFind({{reinterpret_cast<const uint64_t*>(identities), words / 2},
-           ProbeLayout(words / 2, buckets, reserved, max_probe),
-           static_cast<OnFull>(on_full),
-           batch,
-           rows->typed_data(),
-           status->typed_data()},
-          XlaPool(threads));
-  return ffi::Error::Success();
+  const ZchFindArgs args = {{reinterpret_cast<const uint64_t*>(identities), words / 2},
+                            ProbeLayout(words / 2, buckets, reserved, max_probe),
+                            static_cast<OnFull>(on_full),
+                            batch,
+                            rows->typed_data(),
+                            status->typed_data()};
+  return RunOn(context, [&](const auto& on) { return ZchFind(args, on); });
 }
 
 }  // namespace
 
-XLA_FFI_DEFINE_HANDLER_SYMBOL(ZchFindHandler, ZchFindImpl,
-                              ffi::Ffi::Bind()
-                                  .Ctx<ffi::ThreadPool>()
-                                  .RemainingArgs()
-                                  .Ret<ffi::BufferR1<ffi::S32>>()
-                                  .Ret<ffi::BufferR1<ffi::S8>>()
-                                  .Attr<Ints>("access")
-                                  .Attr<int64_t>("buckets")
-                                  .Attr<int64_t>("reserved")
-                                  .Attr<int64_t>("max_probe")
-                                  .Attr<int64_t>("on_full"));
+JAXTBE_DEFINE_HANDLER(ZchFindHandler, ZchFindImpl,
+                      ffi::Ffi::Bind()
+                          .Ctx<Context>()
+                          .RemainingArgs()
+                          .Ret<ffi::BufferR1<ffi::S32>>()
+                          .Ret<ffi::BufferR1<ffi::S8>>()
+                          .Attr<Ints>("access")
+                          .Attr<int64_t>("buckets")
+                          .Attr<int64_t>("reserved")
+                          .Attr<int64_t>("max_probe")
+                          .Attr<int64_t>("on_full"));
 
 }  // namespace jaxtbe

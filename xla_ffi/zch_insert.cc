@@ -1,5 +1,3 @@
-#include "csrc/cpu/zch_insert.h"
-
 #include "xla_ffi/backend.h"
 #include "xla_ffi/handlers.h"
 #include "xla_ffi/zch_args.h"
@@ -9,7 +7,7 @@ namespace {
 
 // Operands: identities, last_seen, occupancy, [counts], ids, offsets, now, ttl, [update_mask], [scores]. The first
 // three or four are aliased to the results of the same name.
-ffi::Error ZchInsertImpl(ffi::ThreadPool threads, ffi::RemainingArgs operands, ffi::ResultBufferR2<ffi::U32> identities,
+ffi::Error ZchInsertImpl(ContextArg context, ffi::RemainingArgs operands, ffi::ResultBufferR2<ffi::U32> identities,
                          ffi::ResultBufferR1<ffi::S32> last_seen, ffi::ResultBufferR0<ffi::S32> occupancy,
                          ffi::ResultBufferR1<ffi::S32> rows, ffi::ResultBufferR1<ffi::S8> status,
                          ffi::ResultBufferR1<ffi::S32> evicted, ffi::ResultBufferR2<ffi::U32> evicted_ids,
@@ -40,40 +38,50 @@ ffi::Error ZchInsertImpl(ffi::ThreadPool threads, ffi::RemainingArgs operands, f
 
   const ZchRules rules = {static_cast<Eviction>(eviction), static_cast<Priority>(priority),
                           static_cast<OnFull>(on_full), admit_after};
-  ZchInsert({slots, ProbeLayout(slots.count, buckets, reserved, max_probe), rules, batch, scores, *now, *ttl,
-             rows->typed_data(), status->typed_data(), evicted->typed_data(), Ids(evicted_ids->typed_data()),
-             counters->typed_data(), evicted_age->typed_data(), scratch->untyped_data()},
-            XlaPool(threads));
-  return ffi::Error::Success();
+  const ZchInsertArgs args = {slots,
+                              ProbeLayout(slots.count, buckets, reserved, max_probe),
+                              rules,
+                              batch,
+                              scores,
+                              now,
+                              ttl,
+                              rows->typed_data(),
+                              status->typed_data(),
+                              evicted->typed_data(),
+                              Ids(evicted_ids->typed_data()),
+                              counters->typed_data(),
+                              evicted_age->typed_data(),
+                              scratch->untyped_data()};
+  return RunOn(context, [&](const auto& on) { return ZchInsert(args, on); });
 }
 
 }  // namespace
 
-XLA_FFI_DEFINE_HANDLER_SYMBOL(ZchInsertHandler, ZchInsertImpl,
-                              ffi::Ffi::Bind()
-                                  .Ctx<ffi::ThreadPool>()
-                                  .RemainingArgs()
-                                  .Ret<ffi::BufferR2<ffi::U32>>()
-                                  .Ret<ffi::BufferR1<ffi::S32>>()
-                                  .Ret<ffi::BufferR0<ffi::S32>>()
-                                  .Ret<ffi::BufferR1<ffi::S32>>()
-                                  .Ret<ffi::BufferR1<ffi::S8>>()
-                                  .Ret<ffi::BufferR1<ffi::S32>>()
-                                  .Ret<ffi::BufferR2<ffi::U32>>()
-                                  .Ret<ffi::BufferR1<ffi::S32>>()
-                                  .Ret<ffi::BufferR0<ffi::F32>>()
-                                  .Ret<ffi::BufferR1<ffi::U8>>()
-                                  .RemainingRets()
-                                  .Attr<Ints>("access")
-                                  .Attr<int64_t>("buckets")
-                                  .Attr<int64_t>("reserved")
-                                  .Attr<int64_t>("max_probe")
-                                  .Attr<int64_t>("eviction")
-                                  .Attr<int64_t>("priority")
-                                  .Attr<int64_t>("on_full")
-                                  .Attr<int64_t>("admit_after")
-                                  .Attr<bool>("track_counts")
-                                  .Attr<bool>("has_mask")
-                                  .Attr<bool>("has_scores"));
+JAXTBE_DEFINE_HANDLER(ZchInsertHandler, ZchInsertImpl,
+                      ffi::Ffi::Bind()
+                          .Ctx<Context>()
+                          .RemainingArgs()
+                          .Ret<ffi::BufferR2<ffi::U32>>()
+                          .Ret<ffi::BufferR1<ffi::S32>>()
+                          .Ret<ffi::BufferR0<ffi::S32>>()
+                          .Ret<ffi::BufferR1<ffi::S32>>()
+                          .Ret<ffi::BufferR1<ffi::S8>>()
+                          .Ret<ffi::BufferR1<ffi::S32>>()
+                          .Ret<ffi::BufferR2<ffi::U32>>()
+                          .Ret<ffi::BufferR1<ffi::S32>>()
+                          .Ret<ffi::BufferR0<ffi::F32>>()
+                          .Ret<ffi::BufferR1<ffi::U8>>()
+                          .RemainingRets()
+                          .Attr<Ints>("access")
+                          .Attr<int64_t>("buckets")
+                          .Attr<int64_t>("reserved")
+                          .Attr<int64_t>("max_probe")
+                          .Attr<int64_t>("eviction")
+                          .Attr<int64_t>("priority")
+                          .Attr<int64_t>("on_full")
+                          .Attr<int64_t>("admit_after")
+                          .Attr<bool>("track_counts")
+                          .Attr<bool>("has_mask")
+                          .Attr<bool>("has_scores"));
 
 }  // namespace jaxtbe

@@ -16,6 +16,9 @@ JAXTBE_HD V Sqrt(V x) {
   return y;
 }
 
+// Of a limit: whether it is off.
+JAXTBE_HD bool IsInfinite(float limit) { return limit > 3.402823466e38f; }
+
 // Clamps to [-limit, limit] and leaves NaN as it is.
 JAXTBE_HD float Clip(float x, float limit) { return x > limit ? limit : (x < -limit ? -limit : x); }
 

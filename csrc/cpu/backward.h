@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "csrc/cpu/arena.h"
+#include "csrc/common/arena.h"
 #include "csrc/cpu/occurrences.h"
 
 namespace jaxtbe {
@@ -47,11 +47,5 @@ class Backward {
   TouchedRows rows_ = {};
   int64_t num_tasks_ = 0;
 };
-
-inline int64_t MaxDim(const SourceTable* tables, int64_t num_tables) {
-  int64_t dim = 1;
-  for (int64_t t = 0; t < num_tables; ++t) dim = std::max(dim, tables[t].dim);
-  return dim;
-}
 
 }  // namespace jaxtbe

@@ -3,32 +3,12 @@
 
 #include <cstdint>
 
-#include "csrc/common/modes.h"
-#include "csrc/cpu/arena.h"
-#include "csrc/cpu/lookup.h"
+#include "csrc/common/arena.h"
+#include "csrc/common/source.h"
 #include "csrc/cpu/parallel.h"
 #include "csrc/cpu/radix_sort.h"
 
 namespace jaxtbe {
-
-// One writing feature of one lookup. Sources are listed by lookup, then by feature.
-struct Source {
-  int64_t lookup;
-  BagsView bags;
-  int64_t feature;             // which rows of bags.offsets are its own
-  const uint8_t* update_mask;  // [bags.num_ids] or null
-  const float* d_acts;         // the gradient of the feature's output; that of sample b begins at d_acts + b * stride
-  int64_t stride;
-  int64_t table;
-  Pooling pooling;
-  int64_t max_length;
-};
-
-struct SourceTable {
-  int64_t rows;
-  int64_t dim;
-  Duplicates duplicates;
-};
 
 // Entry i of `sorted`: key (table base + row) in the upper half, occurrence in the lower. Occurrences that train
 // nothing have the key `num_rows` and so stand last.

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "csrc/common/range.h"
+
 namespace jaxtbe {
 
 // A reference to a callable void(int64_t), valid while the callable lives.
@@ -36,13 +38,6 @@ void ParallelFor(const Pool& pool, int64_t num_tasks, const F& task) {
   if (num_tasks == 1) return task(int64_t{0});
   if (num_tasks > 0) pool.Run(num_tasks, TaskRef(task));
 }
-
-// The part `i` of `parts` equal parts of [0, n). Results never depend on how many threads there are, because the number
-// of parts depends on n alone.
-struct Range {
-  int64_t begin, end;
-};
-inline Range Part(int64_t n, int64_t parts, int64_t i) { return {n * i / parts, n * (i + 1) / parts}; }
 
 // Enough parts that eight threads balance well, and none smaller than `grain`.
 inline int64_t NumParts(int64_t n, int64_t grain, int64_t most = 64) { return std::clamp<int64_t>(n / grain, 1, most); }

@@ -1,20 +1,9 @@
 // Work on items that lie scattered in memory: each is asked for when it is named, and worked on a group later.
 #pragma once
 
-#include "csrc/common/macros.h"
+#include "csrc/common/prefetch.h"
 
 namespace jaxtbe {
-
-// The empty statement has a side effect in the eyes of the compiler. Without it, GCC takes a function that only
-// prefetches for one that does nothing, and drops the call.
-JAXTBE_HD void Prefetch(const void* p) {
-  __builtin_prefetch(p);
-  asm volatile("");
-}
-JAXTBE_HD void PrefetchForWrite(const void* p) {
-  __builtin_prefetch(p, 1);
-  asm volatile("");
-}
 
 template <class Item, class Prefetch, class Process>
 class Prefetched {

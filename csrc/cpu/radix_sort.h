@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "csrc/cpu/arena.h"
+#include "csrc/common/arena.h"
 #include "csrc/cpu/parallel.h"
 
 namespace jaxtbe {

@@ -36,7 +36,7 @@ void Reset(const ResetRowsArgs& args, Range range, uint32_t key) {
 }  // namespace
 
 void ResetRows(const ResetRowsArgs& args, const Pool& pool) {
-  const uint32_t key = InitialKey(args.seed, args.table_number);
+  const uint32_t key = InitialKey(*args.seed, args.table_number);
   const int64_t count = std::find(args.slots, args.slots + args.num_slots, -1) - args.slots;
   const int64_t parts = NumParts(count, 128);
   ParallelFor(pool, parts, [&](int64_t part) {

@@ -24,7 +24,7 @@ void CountRows(const TouchedRows& touched, Range range, int64_t* counts) {
 
 }  // namespace
 
-size_t RowGradientsScratchBytes(int64_t capacity, int64_t max_dim) {
+size_t RowGradientsScratchBytes(int64_t capacity, int64_t max_dim, int64_t /*num_tables*/) {
   Arena arena(nullptr);
   Backward(capacity, max_dim, arena);
   return arena.used();

@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "csrc/common/zch/probe.h"
+#include "csrc/common/zch/args.h"
 #include "csrc/cpu/simd/kernels.h"
 #include "csrc/cpu/zch_positions.h"
 
@@ -28,15 +28,6 @@ void LocateRange(const SlotIdentities& slots, const ProbeLayout& layout, const u
     }
   }
 }
-
-struct ZchFindArgs {
-  SlotIdentities slots;
-  ProbeLayout layout;
-  OnFull on_full;
-  ZchBatch batch;  // `update_mask` unused
-  int32_t* rows;   // [num_ids]
-  int8_t* status;  // [num_ids], an Outcome each
-};
 
 void ZchFind(const ZchFindArgs& args, const Pool& pool);
 

@@ -1,14 +1,12 @@
 #include "csrc/cpu/zch_insert.h"
 
-#include <climits>
 #include <vector>
 
-#include "csrc/cpu/arena.h"
+#include "csrc/common/arena.h"
 #include "csrc/cpu/prefetched.h"
 #include "csrc/cpu/radix_sort.h"
 #include "csrc/cpu/zch_find.h"
 #include "csrc/cpu/zch_matching.h"
-#include "csrc/cpu/zch_misses.h"
 
 namespace jaxtbe {
 namespace {
@@ -45,12 +43,15 @@ struct Scratch {
 // The steps of one insert, in the order in which they run. Each is a pass that ends before the next begins.
 class Inserter {
  public:
-  Inserter(const ZchInsertArgs& args, const Pool& pool, Arena arena)
+  Inserter(const ZchInsertArgs& args, const Pool& pool, int64_t grain)
       : args_(args),
         pool_(pool),
-        scratch_(args.batch.num_ids, arena),
-        tasks_(SplitPositions(args.batch, args.grain)),
-        score_(static_cast<int32_t>(std::clamp<int64_t>(int64_t{args.now} + args.ttl, INT_MIN, INT_MAX))) {}
+        grain_(grain),
+        now_(*args.now),
+        ttl_(*args.ttl),
+        score_(DefaultScore(now_, ttl_)),
+        scratch_(ScratchOf(args)),
+        tasks_(SplitPositions(args.batch, grain)) {}
 
   void Run() {
     FillGaps();
@@ -72,6 +73,11 @@ class Inserter {
   }
 
  private:
+  static Scratch ScratchOf(const ZchInsertArgs& args) {
+    Arena arena(args.scratch);
+    return Scratch(args.batch.num_ids, arena);
+  }
+
   // Runs task(i, tally) for i in [0, count), and adds up the tallies.
   template <class F>
   void ForEach(int64_t count, F task) {
@@ -86,7 +92,7 @@ class Inserter {
   // The same over parts of a scratch table.
   template <class F>
   void ForEachPart(int64_t entries, F task) {
-    const int64_t parts = NumParts(entries, args_.grain);
+    const int64_t parts = NumParts(entries, grain_);
     ForEach(parts, [&](int64_t i, Tally& tally) { task(Part(entries, parts, i), tally); });
   }
 
@@ -127,7 +133,7 @@ class Inserter {
                     Report(n, slot, Outcome::kHit);
                     AtomicMax(slots.last_seen + slot, Score(n));
                     if (slots.counts) AtomicAdd(slots.counts + slot, 1);
-                    tally.unsettled += args_.rules.eviction != Eviction::kNone && Score(n) < args_.now;
+                    tally.unsettled += args_.rules.eviction != Eviction::kNone && Score(n) < now_;
                   });
     });
   }
@@ -152,7 +158,7 @@ class Inserter {
         const Outcome outcome = static_cast<Outcome>(args_.status[n]);
         if (outcome == Outcome::kFailed) {
           add.Push(n);
-        } else if (protects && outcome == Outcome::kHit && args_.slots.last_seen[args_.rows[n]] < args_.now) {
+        } else if (protects && outcome == Outcome::kHit && args_.slots.last_seen[args_.rows[n]] < now_) {
           claims.Protect(args_.rows[n]);
         }
       }
@@ -163,7 +169,7 @@ class Inserter {
   // Lets the missing ids compete for slots.
   void MakeClaims(const MissingIds& missing, const SlotClaims& claims) {
     const SlotsView slots = {args_.slots.identities, args_.slots.last_seen};
-    const SlotChooser chooser(slots, args_.layout, args_.rules.eviction, args_.now);
+    const SlotChooser chooser(slots, args_.layout, args_.rules.eviction, now_);
     const SlotMatching matching(slots, chooser, args_.layout, missing, claims, args_.rules.admit_after);
     ForEachPart(missing.capacity(), [&](Range part, Tally& tally) {
       const MatchingCounts counts = matching.Run(part);
@@ -198,7 +204,7 @@ class Inserter {
     winner.evicted = slots.identities[slot] != kNoId;
     if (winner.evicted) {
       scratch_.evicted[AtomicAdd(&num_evicted_, int64_t{1})] = static_cast<uint64_t>(slot) << 32;
-      tally.evicted_age += int64_t{args_.now} + args_.ttl - slots.last_seen[slot];
+      tally.evicted_age += int64_t{now_} + ttl_ - slots.last_seen[slot];
     }
     ++tally[Counter::kInserts];
     tally[Counter::kEvictions] += winner.evicted;
@@ -264,9 +270,11 @@ class Inserter {
 
   const ZchInsertArgs& args_;
   const Pool& pool_;
+  const int64_t grain_;
+  const int32_t now_, ttl_;
+  const int32_t score_;  // where there are no scores by id
   const Scratch scratch_;
   const std::vector<ZchTask> tasks_;
-  const int32_t score_;  // where there are no scores by id
   Tally total_;
   int64_t num_evicted_ = 0;
 };
@@ -279,6 +287,6 @@ size_t ZchInsertScratchBytes(int64_t num_ids) {
   return arena.used();
 }
 
-void ZchInsert(const ZchInsertArgs& args, const Pool& pool) { Inserter(args, pool, Arena(args.scratch)).Run(); }
+void ZchInsert(const ZchInsertArgs& args, const Pool& pool, int64_t grain) { Inserter(args, pool, grain).Run(); }
 
 }  // namespace jaxtbe

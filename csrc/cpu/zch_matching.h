@@ -7,18 +7,10 @@
 
 #include <cstdint>
 
-#include "csrc/common/zch/choice.h"
+#include "csrc/common/zch/settle.h"
 #include "csrc/cpu/parallel.h"
-#include "csrc/cpu/zch_claims.h"
-#include "csrc/cpu/zch_misses.h"
 
 namespace jaxtbe {
-
-// A missing id, and a slot that it asks for or has won.
-struct SlotRequest {
-  uint32_t index;
-  int32_t slot;
-};
 
 struct MatchingCounts {
   int32_t failures = 0;    // ids that no slot is left for
@@ -42,8 +34,6 @@ class SlotMatching {
 
  private:
   void PrefetchHome(Window window) const;
-  Claimant ClaimantOf(uint32_t index) const;
-  bool Settle(SlotRequest request) const;
 
   SlotsView slots_;
   SlotChooser chooser_;

@@ -5,20 +5,10 @@
 #include <cstdint>
 #include <vector>
 
-#include "csrc/common/zch/modes.h"
+#include "csrc/common/zch/args.h"
 #include "csrc/cpu/parallel.h"
 
 namespace jaxtbe {
-
-struct ZchBatch {
-  const uint64_t* ids;
-  int64_t num_ids;
-  const int32_t* offsets;  // [num_features * batch + 1], feature-major, of all features
-  int64_t batch;
-  const int64_t* access;  // [num_features], an Access each
-  int64_t num_features;
-  const uint8_t* update_mask;  // [num_ids] or null
-};
 
 // A run of positions of one feature.
 struct ZchTask {

@@ -16,7 +16,7 @@ from jaxtbe.ops.update import UpdateLookup
 def _call(name: str, results, lookups: Sequence[UpdateLookup], shapes, duplicates):
     """One of the two targets, which take the same operands."""
     capacity = sum(l.ids.shape[0] for l in lookups)
-    scratch_bytes = _native.row_gradients_scratch_bytes(capacity, max(dim for _, dim in shapes))
+    scratch_bytes = _native.row_gradients_scratch_bytes(capacity, max(dim for _, dim in shapes), len(shapes))
     call = jax.ffi.ffi_call(name, (jax.ShapeDtypeStruct((scratch_bytes,), jnp.uint8), *results(capacity)))
     _, *out = call(
         *(x for l in lookups for x in l.operands()),

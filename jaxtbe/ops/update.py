@@ -87,7 +87,7 @@ def _reference_update(tables, states, hyper, seed_and_step, lookups, tokens, **s
 def _native_update(tables, states, hyper, seed_and_step, lookups, tokens, *, rule, duplicates, table_ids):
     capacity = sum(l.ids.shape[0] for l in lookups)
     scratch = jax.ShapeDtypeStruct(
-        (_native.update_scratch_bytes(capacity, max(t.shape[1] for t in tables)),), jnp.uint8
+        (_native.update_scratch_bytes(capacity, max(t.shape[1] for t in tables), len(tables)),), jnp.uint8
     )
     in_place = [*tables, *(s for of_table in states for s in of_table)]
     before = [hyper, seed_and_step, *(x for l in lookups for x in l.operands())]

@@ -102,15 +102,17 @@ Result Run(const Case& c, const Pool& pool) {
     sources.push_back({0, c.bags(), f, c.masked ? c.mask.data() : nullptr, c.d_acts.data() + f * c.width(),
                        2 * c.width(), 0, c.pooling, c.max_length});
   }
-  std::vector<char> scratch(RowGradientsScratchBytes(c.num_ids, c.dim));
+  std::vector<char> scratch(RowGradientsScratchBytes(c.num_ids, c.dim, 1));
   SquareNorms({&shape, 1, sources.data(), 2, c.num_ids, scratch.data()}, r.norms.data(), pool);
 
   UpdateTable update = {};
   update.data = r.table.data();
   update.row_states[0] = r.state.data();
   update.hyper = c.hyper.data();
-  scratch.assign(UpdateScratchBytes(c.num_ids, c.dim), 0);
-  Update({DType::kFloat32, Rule::kRowwiseAdagrad, &update, &shape, 1, sources.data(), 2, c.num_ids, scratch.data()},
+  scratch.assign(UpdateScratchBytes(c.num_ids, c.dim, 1), 0);
+  const uint32_t seed_and_step[] = {0, 0};
+  Update({DType::kFloat32, Rule::kRowwiseAdagrad, &update, &shape, 1, sources.data(), 2, c.num_ids, seed_and_step,
+          scratch.data()},
          pool);
   return r;
 }

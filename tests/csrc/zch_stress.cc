@@ -22,14 +22,15 @@ Result ParallelInsert(const Case& c, State& state, const Pool& pool) {
   const int64_t access[] = {static_cast<int64_t>(Access::kReadWrite)};
   int32_t counters[kNumCounters];
   float evicted_age;
-  ZchInsertArgs args = {
+  const int32_t no_ttl = 0;
+  const ZchInsertArgs args = {
       {c.slots, state.identities.data(), state.last_seen.data(), state.counts.data(), &state.occupancy},
       ProbeLayout(c.slots, 1, 0, c.max_probe),
       {c.eviction, c.priority, OnFull::kMiss, c.admit_after},
       {c.ids.data(), n, offsets, 1, access, 1, nullptr},
       c.scores.data(),
-      c.now,
-      0,
+      &c.now,
+      &no_ttl,
       result.rows.data(),
       status.data(),
       result.evicted.data(),
@@ -37,8 +38,7 @@ Result ParallelInsert(const Case& c, State& state, const Pool& pool) {
       counters,
       &evicted_age,
       scratch.data()};
-  args.grain = 1;  // as many tasks as there can be
-  ZchInsert(args, pool);
+  ZchInsert(args, pool, /*grain=*/1);  // as many tasks as there can be
   return result;
 }
 

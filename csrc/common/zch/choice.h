@@ -14,13 +14,14 @@ struct SlotsView {
   const int32_t* last_seen;
 };
 
-// A slot that a new id may take. As a starting point, before the first slot: {-1, true, 0}.
+// A slot that a new id may take.
 struct Choice {
   int32_t distance;
   bool empty;
   int32_t last_seen;  // of an occupied slot, where it matters: with LRU
 };
-constexpr Choice kBeforeFirst = {-1, true, 0};
+// The starting point: the first slot comes next.
+JAXTBE_HD Choice BeforeFirst() { return {-1, true, 0}; }
 
 // A new id, and what it needs to judge slots.
 struct Claimant {

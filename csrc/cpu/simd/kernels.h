@@ -1,9 +1,10 @@
 // The kernels that are compiled once for each instruction set, and the choice among them.
 #pragma once
 
+#include "csrc/common/update_args.h"
 #include "csrc/common/zch/probe.h"
 #include "csrc/cpu/lookup.h"
-#include "csrc/cpu/update.h"
+#include "csrc/cpu/occurrences.h"
 
 namespace jaxtbe {
 
@@ -11,6 +12,7 @@ namespace jaxtbe {
 struct UpdateRun {
   DType dtype;
   const UpdateTable* tables;
+  const uint32_t* seed_and_step;
   const TouchedRows& rows;
 };
 

@@ -1,7 +1,5 @@
 #include "csrc/cpu/simd/update_kernel.h"
 
-#include <cmath>
-
 #include "csrc/common/math.h"
 #include "csrc/common/optim/rules.h"
 #include "csrc/common/rounding.h"
@@ -14,7 +12,7 @@ namespace {
 
 // Clipping and L2 decay, which come before every rule.
 JAXTBE_HD const float* AdjustGradient(const float* g, const float* w, const Hyper& h, int64_t dim, float* buffer) {
-  if (std::isinf(h.clip) && h.l2 == 0) return g;
+  if (IsInfinite(h.clip) && h.l2 == 0) return g;
   ForEachPack(dim, [&](auto pack, int64_t c) {
     using V = decltype(pack);
     V value = Clip(Load<V>(g + c), h.clip);
@@ -25,7 +23,7 @@ JAXTBE_HD const float* AdjustGradient(const float* g, const float* w, const Hype
 }
 
 JAXTBE_HD void LimitNorm(float* w, float max_norm, int64_t dim) {
-  if (std::isinf(max_norm)) return;
+  if (IsInfinite(max_norm)) return;
   const float norm = Sqrt(SumPacks(dim, [&](auto pack, int64_t c) {
     const auto v = Load<decltype(pack)>(w + c);
     return v * v;
@@ -77,6 +75,7 @@ struct TableUpdater {
   float* buffer;  // the gradient's place, then those of the staged row and states
   Hyper hyper;
   Rule rule;
+  uint32_t noise_key;
 
   TableUpdater(const UpdateRun& run, int64_t t, float* place)
       : occurrences(run.rows.occurrences),
@@ -84,7 +83,8 @@ struct TableUpdater {
         table(run.tables[t]),
         buffer(place),
         hyper(*reinterpret_cast<const Hyper*>(table.hyper)),
-        rule(hyper, table.hyper + kNumCommonHypers) {}
+        rule(hyper, table.hyper + kNumCommonHypers),
+        noise_key(NoiseKey(run.seed_and_step[0], run.seed_and_step[1], table.number)) {}
 
   JAXTBE_HD T* Weights(int64_t row) const { return static_cast<T*>(table.data) + row * shape.dim; }
   JAXTBE_HD bool StateIsStaged(int k) const { return table.element_state_dtypes[k] != DType::kFloat32; }
@@ -125,7 +125,7 @@ struct TableUpdater {
     LimitNorm(r.w, hyper.max_norm, dim);
     if constexpr (kStaged) {
       if (hyper.stochastic != 0) {
-        FromFloatsStochastic(r.w, dim, RowNoiseKey(table.noise_key, static_cast<uint32_t>(row)), Weights(row));
+        FromFloatsStochastic(r.w, dim, RowNoiseKey(noise_key, static_cast<uint32_t>(row)), Weights(row));
       } else {
         FromFloats(r.w, dim, Weights(row));
       }

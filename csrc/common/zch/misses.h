@@ -1,12 +1,11 @@
 // The distinct ids of a batch that are not in the table: a hash table in scratch, filled by many threads.
 #pragma once
 
-#include <climits>
 #include <cstdint>
 
+#include "csrc/common/atomics.h"
+#include "csrc/common/prefetch.h"
 #include "csrc/common/zch/probe.h"
-#include "csrc/cpu/atomics.h"
-#include "csrc/cpu/prefetched.h"
 
 namespace jaxtbe {
 
@@ -22,25 +21,25 @@ struct MissingId {
 class MissingIds {
  public:
   // How many entries `ids` positions need: half of the entries stay free, so that probing is short and always ends.
-  static int64_t Capacity(int64_t ids) { return 2 * ids + 1; }
+  JAXTBE_HD static int64_t Capacity(int64_t ids) { return 2 * ids + 1; }
 
-  MissingIds(MissingId* entries, int64_t capacity) : entries_(entries), capacity_(capacity) {}
+  JAXTBE_HD MissingIds(MissingId* entries, int64_t capacity) : entries_(entries), capacity_(capacity) {}
 
-  void Clear(int64_t begin, int64_t end) const {
-    for (int64_t i = begin; i < end; ++i) entries_[i] = {kNoId, 0, INT_MIN, UINT_MAX, -1, false};
+  JAXTBE_HD void Clear(int64_t begin, int64_t end) const {
+    for (int64_t i = begin; i < end; ++i) entries_[i] = {kNoId, 0, INT32_MIN, UINT32_MAX, -1, false};
   }
 
   // Two entries share a line. Now and then the second one is looked at, too.
-  void PrefetchId(uint64_t id) const {
+  JAXTBE_HD void PrefetchId(uint64_t id) const {
     const int64_t start = Start(id);
     PrefetchForWrite(entries_ + start);
     PrefetchForWrite(entries_ + start + 1);
   }
 
-  void PrefetchEntry(uint32_t index) const { PrefetchForWrite(entries_ + index); }
+  JAXTBE_HD void PrefetchEntry(uint32_t index) const { PrefetchForWrite(entries_ + index); }
 
   // Counts one position and returns the entry of its id.
-  uint32_t Add(uint64_t id, int32_t score, uint32_t position) const {
+  JAXTBE_HD uint32_t Add(uint64_t id, int32_t score, uint32_t position) const {
     const uint32_t index = FindOrAdd(id);
     MissingId& entry = entries_[index];
     AtomicAdd(&entry.count, 1);
@@ -49,13 +48,13 @@ class MissingIds {
     return index;
   }
 
-  MissingId& operator[](uint32_t index) const { return entries_[index]; }
-  int64_t capacity() const { return capacity_; }
+  JAXTBE_HD MissingId& operator[](uint32_t index) const { return entries_[index]; }
+  JAXTBE_HD int64_t capacity() const { return capacity_; }
 
  private:
-  int64_t Start(uint64_t id) const { return static_cast<int64_t>(MultiplyHigh(ZchHash(id), capacity_)); }
+  JAXTBE_HD int64_t Start(uint64_t id) const { return static_cast<int64_t>(MultiplyHigh(ZchHash(id), capacity_)); }
 
-  uint32_t FindOrAdd(uint64_t id) const {
+  JAXTBE_HD uint32_t FindOrAdd(uint64_t id) const {
     for (int64_t i = Start(id);; i = i + 1 == capacity_ ? 0 : i + 1) {
       uint64_t held = AtomicLoad(&entries_[i].id);
       if (held == kNoId && AtomicReplace(&entries_[i].id, &held, id)) return static_cast<uint32_t>(i);

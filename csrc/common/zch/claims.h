@@ -4,8 +4,9 @@
 
 #include <cstdint>
 
+#include "csrc/common/prefetch.h"
 #include "csrc/common/rounding.h"
-#include "csrc/cpu/zch_misses.h"
+#include "csrc/common/zch/misses.h"
 
 namespace jaxtbe {
 
@@ -16,21 +17,23 @@ class SlotClaims {
   static constexpr uint32_t kProtected = kNobody - 1;
 
   // How many entries `slots` claimed or protected slots need: half stay free.
-  static int64_t Capacity(int64_t slots) { return 2 * slots / kRun * kRun + kRun; }
+  JAXTBE_HD static int64_t Capacity(int64_t slots) { return 2 * slots / kRun * kRun + kRun; }
 
-  SlotClaims(uint64_t* entries, int64_t capacity, const MissingIds& misses, Priority priority)
+  JAXTBE_HD SlotClaims(uint64_t* entries, int64_t capacity, const MissingIds& misses, Priority priority)
       : entries_(entries), capacity_(capacity), misses_(misses), priority_(priority) {}
 
-  void Clear(int64_t begin, int64_t end) const { std::fill(entries_ + begin, entries_ + end, kFree); }
+  JAXTBE_HD void Clear(int64_t begin, int64_t end) const {
+    for (int64_t i = begin; i < end; ++i) entries_[i] = kFree;
+  }
 
-  void PrefetchClaim(int32_t slot) const { PrefetchForWrite(entries_ + Start(slot)); }
+  JAXTBE_HD void PrefetchClaim(int32_t slot) const { PrefetchForWrite(entries_ + Start(slot)); }
 
   // No id can take the slot in this batch.
-  void Protect(int32_t slot) const { Offer(slot, kProtected); }
+  JAXTBE_HD void Protect(int32_t slot) const { Offer(slot, kProtected); }
 
   // Gives the slot to the claimant if nobody with precedence holds it. Returns who is left without: the claimant
   // itself, the one it displaced, or nobody.
-  uint32_t Offer(int32_t slot, uint32_t claimant) const {
+  JAXTBE_HD uint32_t Offer(int32_t slot, uint32_t claimant) const {
     const uint64_t claim = static_cast<uint64_t>(slot) << 32 | claimant;
     for (int64_t i = Start(slot);; i = i + 1 == capacity_ ? 0 : i + 1) {
       uint64_t held = AtomicLoad(entries_ + i);
@@ -47,29 +50,29 @@ class SlotClaims {
 
   // Calls f(slot, claimant) for the final claims among the entries of a range.
   template <class F>
-  void ForEachWinner(int64_t begin, int64_t end, F f) const {
+  JAXTBE_HD void ForEachWinner(int64_t begin, int64_t end, F f) const {
     for (int64_t i = begin; i < end; ++i) {
       const uint64_t held = entries_[i];
       if (held != kFree && ClaimantOf(held) != kProtected) f(SlotOf(held), ClaimantOf(held));
     }
   }
 
-  int64_t capacity() const { return capacity_; }
+  JAXTBE_HD int64_t capacity() const { return capacity_; }
 
  private:
   static constexpr uint64_t kFree = ~uint64_t{0};
-  static int32_t SlotOf(uint64_t entry) { return static_cast<int32_t>(entry >> 32); }
-  static uint32_t ClaimantOf(uint64_t entry) { return static_cast<uint32_t>(entry); }
+  JAXTBE_HD static int32_t SlotOf(uint64_t entry) { return static_cast<int32_t>(entry >> 32); }
+  JAXTBE_HD static uint32_t ClaimantOf(uint64_t entry) { return static_cast<uint32_t>(entry); }
 
   // Slots side by side have entries side by side, in one cache line: a claimant goes from slot to slot.
   static constexpr int64_t kRun = 8;
-  int64_t Start(int32_t slot) const {
+  JAXTBE_HD int64_t Start(int32_t slot) const {
     const uint64_t run = Mix32(static_cast<uint32_t>(slot / kRun));
     return static_cast<int64_t>(run * static_cast<uint64_t>(capacity_ / kRun) >> 32) * kRun + slot % kRun;
   }
 
   // A strict order over the claimants: ids, and first positions, are distinct.
-  bool Precedes(uint32_t a, uint32_t b) const {
+  JAXTBE_HD bool Precedes(uint32_t a, uint32_t b) const {
     if (b == kProtected) return false;
     if (a == kProtected) return true;
     if (priority_ == Priority::kFirst) return misses_[a].first < misses_[b].first;

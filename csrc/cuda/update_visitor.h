@@ -1,0 +1,104 @@
+// What an update does with a touched row: load it with its optimizer state, apply a rule, store it.
+#pragma once
+
+#include "csrc/common/math.h"
+#include "csrc/common/rounding.h"
+#include "csrc/common/update_args.h"
+#include "csrc/cuda/backward.h"
+#include "csrc/cuda/row.h"
+
+namespace jaxtbe {
+
+template <class Rule, class T>
+struct UpdateVisitor {
+  const UpdateTable* tables;
+  const uint32_t* seed_and_step;
+
+  template <class Columns>
+  __device__ __forceinline__ void Visit(const Columns& columns, const typename Columns::Floats& g,
+                                        const TouchedRow& touched) const {
+    const UpdateTable& table = tables[touched.table];
+    const Hyper hyper = *reinterpret_cast<const Hyper*>(table.hyper);
+    const int64_t first = touched.row * touched.dim;
+    T* weights = static_cast<T*>(table.data) + first;
+
+    Row<Columns, Rule::kElementStates> row = {columns, columns.Take(1), g, {}, 0.0f, static_cast<float>(touched.dim)};
+    columns.LoadRow(weights, row.w);
+#pragma unroll
+    for (int k = 0; k < Rule::kElementStates; ++k) {
+      row.element_states[k] = columns.Take(2 + k);
+      LoadState(columns, table, k, first, row.element_states[k]);
+    }
+    if constexpr (Rule::kRowStates > 0) row.row_state = table.row_states[0][touched.row];
+    AdjustGradient(columns, hyper, row);
+
+    const Rule rule(hyper, table.hyper + kNumCommonHypers);
+    rule(row);
+
+    LimitNorm(columns, hyper.max_norm, row);
+    StoreWeights(columns, hyper, table, touched.row, weights, row.w);
+#pragma unroll
+    for (int k = 0; k < Rule::kElementStates; ++k) StoreState(columns, table, k, first, row.element_states[k]);
+    if constexpr (Rule::kRowStates > 0) {
+      __syncwarp();  // every lane has read it
+      if (threadIdx.x % kWarp == 0) table.row_states[0][touched.row] = row.row_state;
+    }
+  }
+
+ private:
+  // Clipping and L2 decay, which come before every rule.
+  template <class Columns, class Row>
+  __device__ __forceinline__ static void AdjustGradient(const Columns& columns, const Hyper& hyper, Row& row) {
+    if (IsInfinite(hyper.clip) && hyper.l2 == 0) return;
+    columns.ForEach([&](auto i, auto) {
+      float value = Clip(row.g[i], hyper.clip);
+      if (hyper.l2 != 0) value += hyper.l2 * row.w[i];
+      row.g[i] = value;
+    });
+  }
+
+  template <class Columns, class Row>
+  __device__ __forceinline__ static void LimitNorm(const Columns& columns, float max_norm, Row& row) {
+    if (IsInfinite(max_norm)) return;
+    const float norm = Sqrt(row.Sum([](const auto& e) { return e.w * e.w; }));
+    if (!(norm > max_norm)) return;
+    const float scale = max_norm / norm;
+    columns.ForEach([&](auto i, auto) { row.w[i] *= scale; });
+  }
+
+  template <class Columns, class Floats>
+  __device__ __forceinline__ void StoreWeights(const Columns& columns, const Hyper& hyper, const UpdateTable& table,
+                                               int64_t row, T* weights, const Floats& w) const {
+    if (sizeof(T) == 2 && hyper.stochastic != 0) {
+      const uint32_t key =
+          RowNoiseKey(NoiseKey(seed_and_step[0], seed_and_step[1], table.number), static_cast<uint32_t>(row));
+      columns.StoreRow(
+          weights, [&](auto i, auto column) { return FromFloat<T>(w[i], Noise(key, static_cast<uint32_t>(column))); });
+    } else {
+      columns.StoreRow(weights, [&](auto i, auto) { return FromFloat<T>(w[i]); });
+    }
+  }
+
+  template <class Columns, class Floats>
+  __device__ __forceinline__ static void LoadState(const Columns& columns, const UpdateTable& table, int k,
+                                                   int64_t first, Floats& out) {
+    if (table.element_state_dtypes[k] == DType::kFloat32) {
+      columns.LoadRow(static_cast<const float*>(table.element_states[k]) + first, out);
+    } else {
+      columns.LoadRow(static_cast<const BFloat16*>(table.element_states[k]) + first, out);
+    }
+  }
+
+  template <class Columns, class Floats>
+  __device__ __forceinline__ static void StoreState(const Columns& columns, const UpdateTable& table, int k,
+                                                    int64_t first, const Floats& state) {
+    if (table.element_state_dtypes[k] == DType::kFloat32) {
+      columns.StoreRow(static_cast<float*>(table.element_states[k]) + first, [&](auto i, auto) { return state[i]; });
+    } else {
+      columns.StoreRow(static_cast<BFloat16*>(table.element_states[k]) + first,
+                       [&](auto i, auto) { return FromFloat<BFloat16>(state[i]); });
+    }
+  }
+};
+
+}  // namespace jaxtbe

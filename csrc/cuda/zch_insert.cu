@@ -1,0 +1,270 @@
+#include "csrc/common/arena.h"
+#include "csrc/common/zch/settle.h"
+#include "csrc/cuda/fill.h"
+#include "csrc/cuda/ops.h"
+#include "csrc/cuda/sort.h"
+#include "csrc/cuda/zch_positions.h"
+
+namespace jaxtbe {
+namespace {
+
+// Sums over the batch. Of integers, so that they are the same in any order.
+struct Totals {
+  unsigned long long evicted_age;
+  uint32_t num_evicted;
+};
+
+struct Scratch {
+  Totals* totals;
+  int8_t* access;  // [num_ids], an Access each
+  MissingId* missing;
+  uint64_t* claims;
+  uint32_t *evicted, *sorted, *unused, *sorted_unused;  // [num_ids]
+  size_t sort_bytes;
+  unsigned char* sort;
+
+  Scratch(int64_t num_ids, Arena& arena)
+      : totals(arena.Take<Totals>(1)),
+        access(arena.Take<int8_t>(num_ids)),
+        missing(arena.Take<MissingId>(MissingIds::Capacity(num_ids))),
+        claims(arena.Take<uint64_t>(SlotClaims::Capacity(num_ids))),
+        evicted(arena.Take<uint32_t>(num_ids)),
+        sorted(arena.Take<uint32_t>(num_ids)),
+        unused(arena.Take<uint32_t>(num_ids)),
+        sorted_unused(arena.Take<uint32_t>(num_ids)),
+        sort_bytes(SortScratchBytes(num_ids)),
+        sort(arena.Take<unsigned char>(static_cast<int64_t>(sort_bytes))) {}
+};
+
+// What all kernels of an insert share.
+struct Insert {
+  ZchInsertArgs args;
+  Scratch scratch;
+
+  __device__ __forceinline__ MissingIds missing() const {
+    return MissingIds(scratch.missing, MissingIds::Capacity(args.batch.num_ids));
+  }
+  __device__ __forceinline__ SlotClaims claims() const {
+    return SlotClaims(scratch.claims, SlotClaims::Capacity(args.batch.num_ids), missing(), args.rules.priority);
+  }
+  __device__ __forceinline__ SlotChooser chooser() const {
+    return SlotChooser({args.slots.identities, args.slots.last_seen}, args.layout, args.rules.eviction, *args.now);
+  }
+  __device__ __forceinline__ bool Writes(int64_t n) const {
+    const Access access = static_cast<Access>(scratch.access[n]);
+    if (access == Access::kOtherTable || access == Access::kReadOnly) return false;
+    return !args.batch.update_mask || args.batch.update_mask[n];
+  }
+  __device__ __forceinline__ int32_t Score(int64_t n) const {
+    return args.scores ? args.scores[n] : DefaultScore(*args.now, *args.ttl);
+  }
+  __device__ __forceinline__ void Report(int64_t n, int32_t row, Outcome outcome) const {
+    args.rows[n] = row;
+    args.status[n] = static_cast<int8_t>(outcome);
+  }
+  __device__ __forceinline__ void Count(Counter counter) const {
+    AtomicAdd(args.counters + static_cast<int>(counter), 1);
+  }
+};
+
+__device__ __forceinline__ int64_t ThreadNumber() {
+  return static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+}
+
+// Grid: one thread for each counter, or more.
+__global__ void StartKernel(Insert insert) {
+  const int64_t i = ThreadNumber();
+  if (i < kNumCounters) insert.args.counters[i] = 0;
+  if (i == 0) *insert.scratch.totals = {0, 0};
+}
+
+// Grid: one thread for each position.
+__global__ void AccessKernel(Insert insert, const __grid_constant__ AccessBatch access, int64_t first) {
+  const int64_t n = ThreadNumber();
+  if (n >= insert.args.batch.num_ids) return;
+  const Access found = AccessAt(insert.args.batch, access, first, n);
+  if (found != Access::kOtherTable) insert.scratch.access[n] = static_cast<int8_t>(found);
+}
+
+// Refreshes every id that is in its window. The others are left as failed, until ReportMissesKernel knows better.
+//
+// Grid: one thread for each position.
+__global__ void SettleHitsKernel(Insert insert) {
+  const ZchInsertArgs& args = insert.args;
+  const int64_t n = ThreadNumber();
+  if (n >= args.batch.num_ids) return;
+  const uint64_t id = args.batch.ids[n];
+  if (static_cast<Access>(insert.scratch.access[n]) == Access::kOtherTable) {
+    return insert.Report(n, -1, Outcome::kNoId);
+  }
+  if (!insert.Writes(n)) return;
+  if (id == kNoId) return insert.Report(n, -1, Outcome::kNoId);
+  insert.Count(Counter::kPositions);
+  const int32_t slot = Locate(args.slots.identities, args.layout, args.layout.WindowOf(id), id);
+  if (slot < 0) return insert.Report(n, -1, Outcome::kFailed);
+  insert.Count(Counter::kHits);
+  insert.Report(n, slot, Outcome::kHit);
+  AtomicMax(args.slots.last_seen + slot, insert.Score(n));
+  if (args.slots.counts) AtomicAdd(args.slots.counts + slot, 1);
+}
+
+// Grid: one thread for each entry of the missing ids, which outnumber the claims' blocks of eight.
+__global__ void ClearKernel(Insert insert) {
+  const int64_t i = ThreadNumber();
+  const MissingIds missing = insert.missing();
+  const SlotClaims claims = insert.claims();
+  if (i < missing.capacity()) missing.Clear(i, i + 1);
+  for (int64_t k = i; k < claims.capacity(); k += int64_t{gridDim.x} * blockDim.x) claims.Clear(k, k + 1);
+}
+
+// Gathers the distinct missing ids; `rows` keeps each position's entry for ReportMissesKernel. And protects the slots
+// of hits, though only those that could be evicted at all: a slot seen at or after the threshold cannot.
+//
+// Grid: one thread for each position.
+__global__ void CollectMissesKernel(Insert insert) {
+  const ZchInsertArgs& args = insert.args;
+  const int64_t n = ThreadNumber();
+  if (n >= args.batch.num_ids || !insert.Writes(n)) return;
+  const Outcome outcome = static_cast<Outcome>(args.status[n]);
+  if (outcome == Outcome::kFailed) {
+    const uint32_t entry = insert.missing().Add(args.batch.ids[n], insert.Score(n), static_cast<uint32_t>(n));
+    args.rows[n] = static_cast<int32_t>(entry);
+  } else if (outcome == Outcome::kHit && args.rules.eviction != Eviction::kNone &&
+             args.slots.last_seen[args.rows[n]] < *args.now) {
+    insert.claims().Protect(args.rows[n]);
+  }
+}
+
+// Deferred acceptance: see csrc/common/zch/settle.h.
+//
+// Grid: one thread for each entry of the missing ids.
+__global__ void MakeClaimsKernel(Insert insert) {
+  const int64_t i = ThreadNumber();
+  const MissingIds missing = insert.missing();
+  if (i >= missing.capacity()) return;
+  const uint32_t index = static_cast<uint32_t>(i);
+  if (missing[index].id == kNoId) return;
+  if (missing[index].count < insert.args.rules.admit_after) return insert.Count(Counter::kUnadmitted);
+  const ProbeLayout& layout = insert.args.layout;
+  const SlotChooser chooser = insert.chooser();
+  const Claimant claimant = ClaimantOf(missing, layout, index);
+  Choice choice = BeforeFirst();
+  const bool settled = chooser.Next(claimant, &choice) &&
+                       Settle(chooser, layout, missing, insert.claims(), {index, chooser.SlotOf(claimant, choice)});
+  // In a failing chain some id is left without a slot; which one may be known only when all claims are made.
+  if (!settled) insert.Count(Counter::kFailures);
+}
+
+// Gives the slots to those who hold the final claims.
+//
+// Grid: one thread for each entry of the claims.
+__global__ void CommitClaimsKernel(Insert insert) {
+  const int64_t i = ThreadNumber();
+  const SlotClaims claims = insert.claims();
+  if (i >= claims.capacity()) return;
+  const ZchSlots& slots = insert.args.slots;
+  const MissingIds missing = insert.missing();
+  claims.ForEachWinner(i, i + 1, [&](int32_t slot, uint32_t index) {
+    MissingId& winner = missing[index];
+    winner.slot = slot;
+    winner.evicted = slots.identities[slot] != kNoId;
+    if (winner.evicted) {
+      insert.scratch.evicted[AtomicAdd(&insert.scratch.totals->num_evicted, uint32_t{1})] = static_cast<uint32_t>(slot);
+      const int64_t age = int64_t{*insert.args.now} + *insert.args.ttl - slots.last_seen[slot];
+      atomicAdd(&insert.scratch.totals->evicted_age, static_cast<unsigned long long>(age));
+      insert.Count(Counter::kEvictions);
+    }
+    insert.Count(Counter::kInserts);
+    slots.identities[slot] = winner.id;
+    slots.last_seen[slot] = winner.score;
+    if (slots.counts) slots.counts[slot] = winner.count;
+  });
+}
+
+// Grid: one thread for each position.
+__global__ void ReportMissesKernel(Insert insert) {
+  const ZchInsertArgs& args = insert.args;
+  const int64_t n = ThreadNumber();
+  if (n >= args.batch.num_ids || !insert.Writes(n)) return;
+  if (static_cast<Outcome>(args.status[n]) != Outcome::kFailed) return;
+  const MissingId& entry = insert.missing()[static_cast<uint32_t>(args.rows[n])];
+  if (entry.slot >= 0) return insert.Report(n, entry.slot, entry.evicted ? Outcome::kEvicted : Outcome::kInserted);
+  insert.Report(n, args.layout.FallbackRow(args.rules.on_full, entry.id),
+                entry.count >= args.rules.admit_after ? Outcome::kFailed : Outcome::kUnadmitted);
+}
+
+// Positions that do not write see the table as it is after the batch.
+//
+// Grid: one thread for each position.
+__global__ void ResolveReadsKernel(Insert insert) {
+  const ZchInsertArgs& args = insert.args;
+  const int64_t n = ThreadNumber();
+  if (n >= args.batch.num_ids || insert.Writes(n)) return;
+  if (static_cast<Access>(insert.scratch.access[n]) == Access::kOtherTable) return;
+  const uint64_t id = args.batch.ids[n];
+  if (id == kNoId) return insert.Report(n, -1, Outcome::kNoId);
+  insert.Count(Counter::kPositions);
+  const int32_t slot = Locate(args.slots.identities, args.layout, args.layout.WindowOf(id), id);
+  insert.Count(slot < 0 ? Counter::kReadMisses : Counter::kReadHits);
+  if (slot >= 0) return insert.Report(n, slot, Outcome::kReadHit);
+  insert.Report(n, args.layout.FallbackRow(args.rules.on_full, id), Outcome::kReadMiss);
+}
+
+// Claims are committed in no particular order: the list is sorted, with all ones after its end.
+//
+// Grid: one thread for each position; the first also does the sums.
+__global__ void ReportKernel(Insert insert) {
+  const ZchInsertArgs& args = insert.args;
+  const int64_t i = ThreadNumber();
+  const Totals totals = *insert.scratch.totals;
+  if (i < args.batch.num_ids) {
+    const bool evicted = i < totals.num_evicted;
+    args.evicted[i] = evicted ? static_cast<int32_t>(insert.scratch.sorted[i]) : -1;
+    args.evicted_ids[i] = evicted ? args.slots.identities[insert.scratch.sorted[i]] : kNoId;
+  }
+  if (i != 0) return;
+  *args.slots.occupancy +=
+      args.counters[static_cast<int>(Counter::kInserts)] - args.counters[static_cast<int>(Counter::kEvictions)];
+  args.counters[static_cast<int>(Counter::kOccupancy)] = *args.slots.occupancy;
+  *args.evicted_age = static_cast<float>(static_cast<int64_t>(totals.evicted_age));
+}
+
+}  // namespace
+
+size_t ZchInsertScratchBytes(int64_t num_ids) {
+  Arena arena(nullptr);
+  Scratch(num_ids, arena);
+  return arena.used();
+}
+
+// The passes of the insert of csrc/cpu/zch_insert.cc, each a kernel.
+LaunchStatus ZchInsert(const ZchInsertArgs& args, cudaStream_t stream) {
+  Launcher launch(stream);
+  Arena arena(args.scratch);
+  const int64_t count = args.batch.num_ids;
+  const Insert insert = {args, Scratch(count, arena)};
+  const int64_t entries = MissingIds::Capacity(count);
+  launch.Run("StartKernel", StartKernel, kNumCounters, insert);
+  Fill(launch, insert.scratch.access, count, static_cast<int8_t>(Access::kOtherTable));
+  const std::vector<int8_t> access = AccessOf(args.batch);
+  ForEachBatch(access.data(), static_cast<int64_t>(access.size()), [&](const AccessBatch& some, int64_t first) {
+    launch.Run("AccessKernel", AccessKernel, count, insert, some, first);
+  });
+  Fill(launch, insert.scratch.evicted, count, ~uint32_t{0});
+  launch.Run("SettleHitsKernel", SettleHitsKernel, count, insert);
+  launch.Run("ClearKernel", ClearKernel, entries, insert);
+  launch.Run("CollectMissesKernel", CollectMissesKernel, count, insert);
+  launch.Run("MakeClaimsKernel", MakeClaimsKernel, entries, insert);
+  launch.Run("CommitClaimsKernel", CommitClaimsKernel, SlotClaims::Capacity(count), insert);
+  launch.Run("ReportMissesKernel", ReportMissesKernel, count, insert);
+  launch.Run("ResolveReadsKernel", ResolveReadsKernel, count, insert);
+  if (args.rules.eviction != Eviction::kNone) {
+    Fill(launch, insert.scratch.unused, count, uint32_t{0});
+    SortPairs(launch, insert.scratch.evicted, insert.scratch.unused, count, 32, insert.scratch.sort,
+              insert.scratch.sort_bytes, insert.scratch.sorted, insert.scratch.sorted_unused);
+  }
+  launch.Run("ReportKernel", ReportKernel, count > 0 ? count : 1, insert);
+  return launch.status();
+}
+
+}  // namespace jaxtbe

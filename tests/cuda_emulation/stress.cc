@@ -1,0 +1,219 @@
+// The emulated CUDA operations by themselves, for sanitizers: small cases under every schedule, each against a few
+// lines of sequential code, and all schedules against each other, bit for bit. Usage: stress [rounds]
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <random>
+#include <utility>
+#include <vector>
+
+#include "csrc/common/half.h"
+#include "csrc/cuda/ops.h"
+#include "tests/csrc/sequential_insert.h"
+#include "tests/cuda_emulation/scheduler.h"
+
+namespace jaxtbe {
+namespace {
+
+int failures = 0;
+bool quiet = false;
+
+void Check(bool ok, const char* what, int64_t round, int64_t number) {
+  if (ok) return;
+  ++failures;
+  if (quiet) return;
+  std::printf("round %d, %s %d: wrong\n", int(round), what, int(number));
+}
+
+bool Near(double got, double want) { return std::abs(got - want) <= 1e-4 * (1 + std::abs(want)); }
+
+// One table read by three features, of each pooling.
+struct Batch {
+  static constexpr int64_t kRows = 6, kSamples = 5, kMaxLength = 3, kFeatures = 3;
+  int64_t dim, stride;
+  std::vector<int32_t> ids, offsets = {0};
+  std::vector<float> weights, table, d_acts;
+
+  Batch(int64_t columns, int64_t longest, std::mt19937_64& random)
+      : dim(columns), stride((2 + kMaxLength) * columns), table(kRows * dim), d_acts(kSamples * stride) {
+    for (int64_t bag = 0; bag < kFeatures * kSamples; ++bag) {
+      for (int64_t left = random() % (longest + 1); left > 0; --left) {
+        ids.push_back(static_cast<int32_t>(random() % (kRows + 2)) - 1);
+        weights.push_back(static_cast<float>(random() % 9) / 4 - 1);
+      }
+      offsets.push_back(static_cast<int32_t>(ids.size()));
+    }
+    for (float& x : table) x = static_cast<float>(random() % 17) / 8 - 1;
+    for (float& x : d_acts) x = static_cast<float>(random() % 17) / 8 - 1;
+  }
+
+  BagsView View() const {
+    return {ids.data(), static_cast<int64_t>(ids.size()), offsets.data(), weights.data(), kSamples};
+  }
+  int64_t Column(int64_t feature) const { return feature * dim; }
+
+  // f(position, row, sample, feature, column of the output, coefficient) for the ids that name a row and show.
+  template <class F>
+  void ForEach(F f) const {
+    for (int64_t feature = 0; feature < kFeatures; ++feature) {
+      for (int64_t sample = 0; sample < kSamples; ++sample) {
+        const Range bag = View().Bag(feature, sample);
+        int64_t valid = 0;
+        for (int64_t p = bag.begin; p < bag.end; ++p) valid += ids[p] >= 0 && ids[p] < kRows;
+        for (int64_t p = bag.begin; p < bag.end; ++p) {
+          const int64_t index = p - bag.begin;
+          if (ids[p] < 0 || ids[p] >= kRows || (feature == 2 && index >= kMaxLength)) continue;
+          const double coefficient = weights[p] / (feature == 1 ? double(valid) : 1.0);
+          f(p, ids[p], sample, Column(feature) + (feature == 2 ? index * dim : 0), coefficient);
+        }
+      }
+    }
+  }
+};
+
+std::vector<float> CheckLookup(const Batch& batch, int64_t round) {
+  const LookupTable table = {batch.table.data(), Batch::kRows, batch.dim};
+  std::vector<LookupFeature> features;
+  for (int64_t f = 0; f < Batch::kFeatures; ++f) {
+    features.push_back({0, static_cast<Pooling>(f), batch.Column(f), Batch::kMaxLength, true});
+  }
+  std::vector<float> acts(Batch::kSamples * batch.stride, NAN), d_weights(batch.ids.size(), NAN);
+  std::vector<int32_t> faults(2 * Batch::kFeatures);
+  const LookupArgs args = {DType::kFloat32, &table,      features.data(), Batch::kFeatures,
+                           batch.View(),    acts.data(), batch.stride,    faults.data()};
+  Lookup(args, nullptr);
+  IdWeightsGrad({args, batch.d_acts.data(), d_weights.data()}, nullptr);
+
+  std::vector<double> want(acts.size()), want_d_weights(batch.ids.size());
+  batch.ForEach([&](int64_t p, int64_t row, int64_t sample, int64_t column, double coefficient) {
+    for (int64_t c = 0; c < batch.dim; ++c) {
+      const double w = batch.table[row * batch.dim + c];
+      want[sample * batch.stride + column + c] += coefficient * w;
+      if (batch.weights[p] != 0) {
+        want_d_weights[p] += coefficient / batch.weights[p] * w * batch.d_acts[sample * batch.stride + column + c];
+      }
+    }
+  });
+  for (size_t i = 0; i < acts.size(); ++i) Check(Near(acts[i], want[i]), "activation", round, int64_t(i));
+  for (size_t p = 0; p < batch.ids.size(); ++p) {
+    if (batch.weights[p] != 0) Check(Near(d_weights[p], want_d_weights[p]), "id weight", round, int64_t(p));
+  }
+  int32_t count = 0;
+  for (int32_t id : batch.ids) count += id >= Batch::kRows;
+  Check(faults[0] + faults[2] + faults[4] == count, "count of faults", round, count);
+  return acts;
+}
+
+std::vector<float> CheckUpdate(const Batch& batch, int64_t round) {
+  constexpr float kRate = 0.5f, kEps = 0.125f;
+  const float hyper[] = {kRate, 0, 0, INFINITY, INFINITY, 0, kEps};
+  const uint32_t seed_and_step[] = {1, 2};
+  std::vector<float> table = batch.table, state(Batch::kRows, 0.25f);
+  std::vector<Source> sources;
+  for (int64_t f = 0; f < Batch::kFeatures; ++f) {
+    sources.push_back({0, batch.View(), f, nullptr, batch.d_acts.data() + batch.Column(f), batch.stride, 0,
+                       static_cast<Pooling>(f), Batch::kMaxLength});
+  }
+  const SourceTable shape = {Batch::kRows, batch.dim, Duplicates::kSum};
+  UpdateTable updated = {};
+  updated.data = table.data();
+  updated.row_states[0] = state.data();
+  updated.hyper = hyper;
+  const int64_t capacity = static_cast<int64_t>(batch.ids.size());
+  std::vector<unsigned char> scratch(UpdateScratchBytes(capacity, batch.dim, 1), 0xff);
+  Update({DType::kFloat32, Rule::kRowwiseAdagrad, &updated, &shape, 1, sources.data(), Batch::kFeatures, capacity,
+          seed_and_step, scratch.data()},
+         nullptr);
+
+  std::vector<double> gradient(table.size());
+  batch.ForEach([&](int64_t, int64_t row, int64_t sample, int64_t column, double coefficient) {
+    for (int64_t c = 0; c < batch.dim; ++c) {
+      gradient[row * batch.dim + c] += coefficient * batch.d_acts[sample * batch.stride + column + c];
+    }
+  });
+  for (int64_t row = 0; row < Batch::kRows; ++row) {
+    const double* g = gradient.data() + row * batch.dim;
+    double square = 0;
+    for (int64_t c = 0; c < batch.dim; ++c) square += g[c] * g[c] / double(batch.dim);
+    for (int64_t c = 0; c < batch.dim; ++c) {
+      const int64_t i = row * batch.dim + c;
+      Check(Near(table[i], batch.table[i] - kRate * g[c] / (std::sqrt(0.25 + square) + kEps)), "weight", round, i);
+    }
+  }
+  return table;
+}
+
+void CheckInsert(std::mt19937_64& random, int64_t round) {
+  State want(7), got(7);
+  for (int32_t step = 0; step < 3; ++step) {
+    Case c = {7, 5, static_cast<Eviction>(round % 3), static_cast<Priority>(round / 3 % 2), 1, {}, {}, step};
+    for (int64_t n = 1 + random() % 40; n > 0; --n) {
+      c.ids.push_back(random() % 15 - 1);
+      c.scores.push_back(step + static_cast<int32_t>(random() % 3) - 1);
+    }
+    const Result expected = SequentialInsert(c, want).Run();
+    const int64_t n = static_cast<int64_t>(c.ids.size());
+    Result result = {std::vector<int32_t>(n), std::vector<int32_t>(n)};
+    std::vector<int8_t> status(n);
+    std::vector<uint64_t> evicted_ids(n);
+    std::vector<unsigned char> scratch(ZchInsertScratchBytes(n));
+    const int32_t offsets[] = {0, static_cast<int32_t>(n)}, no_ttl = 0;
+    const int64_t access[] = {static_cast<int64_t>(Access::kReadWrite)};
+    int32_t counters[kNumCounters];
+    float evicted_age;
+    ZchInsert({{c.slots, got.identities.data(), got.last_seen.data(), got.counts.data(), &got.occupancy},
+               ProbeLayout(c.slots, 1, 0, c.max_probe),
+               {c.eviction, c.priority, OnFull::kMiss, c.admit_after},
+               {c.ids.data(), n, offsets, 1, access, 1, nullptr},
+               c.scores.data(),
+               &c.now,
+               &no_ttl,
+               result.rows.data(),
+               status.data(),
+               result.evicted.data(),
+               evicted_ids.data(),
+               counters,
+               &evicted_age,
+               scratch.data()},
+              nullptr);
+    Check(got == want && result == expected, "insert", round, step);
+  }
+}
+
+// Ids and offsets that mean nothing: results do, too, but no access may leave a buffer.
+void RunBroken(Batch batch, std::mt19937_64& random) {
+  for (int32_t& id : batch.ids) id = static_cast<int32_t>(random());
+  for (int32_t& offset : batch.offsets) offset = static_cast<int32_t>(random() % 2 ? random() : random() % 20);
+  const int before = failures;
+  const bool was_quiet = std::exchange(quiet, true);
+  CheckLookup(batch, 0);
+  CheckUpdate(batch, 0);
+  quiet = was_quiet;
+  failures = before;
+}
+
+int Main(int rounds) {
+  using emulation::Schedule;
+  // Narrow and wide words, rows in registers and in memory, and rows whose contributions cross chunks.
+  const int64_t dims[] = {1, 4, 16, 36, 130, 516};
+  for (int round = 0; round < rounds; ++round) {
+    std::vector<float> first_acts, first_table;
+    for (const Schedule schedule : {Schedule::kFirstIn, Schedule::kLastIn, Schedule::kRandom}) {
+      emulation::GetConfig() = {schedule, uint64_t(round + 1), 1 + round % 3};
+      std::mt19937_64 random(round + 1);
+      const Batch batch(dims[round % 6], round / 6 % 2 == 1 ? 60 : 5, random);
+      const std::vector<float> acts = CheckLookup(batch, round), table = CheckUpdate(batch, round);
+      if (schedule == Schedule::kFirstIn) first_acts = acts, first_table = table;
+      Check(acts == first_acts && table == first_table, "schedule", round, int(schedule));
+      CheckInsert(random, round);
+      if (batch.ids.size() > 0) RunBroken(batch, random);
+    }
+  }
+  if (failures == 0) std::printf("%d rounds under 3 schedules: all as in sequence\n", rounds);
+  return failures != 0;
+}
+
+}  // namespace
+}  // namespace jaxtbe
+
+int main(int argc, char** argv) { return jaxtbe::Main(argc > 1 ? std::atoi(argv[1]) : 12); }

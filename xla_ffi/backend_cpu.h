@@ -1,0 +1,28 @@
+// The CPU as a backend: kernels run on XLA's thread pool.
+#pragma once
+
+#include "csrc/cpu/count_faults.h"
+#include "csrc/cpu/lookup.h"
+#include "csrc/cpu/reset_rows.h"
+#include "csrc/cpu/row_gradients.h"
+#include "csrc/cpu/rows.h"
+#include "csrc/cpu/update.h"
+#include "csrc/cpu/zch_find.h"
+#include "csrc/cpu/zch_insert.h"
+#include "xla_ffi/xla_pool.h"
+
+namespace jaxtbe {
+
+using Context = ffi::ThreadPool;
+using ContextArg = ffi::ThreadPool;
+
+// Runs op(pool).
+template <class Op>
+ffi::Error RunOn(ContextArg& threads, Op op) {
+  op(XlaPool(threads));
+  return ffi::Error::Success();
+}
+
+#define JAXTBE_DEFINE_HANDLER(Name, Impl, binding) XLA_FFI_DEFINE_HANDLER_SYMBOL(Name, Impl, binding)
+
+}  // namespace jaxtbe
