@@ -15,7 +15,6 @@ from jaxtbe.names import name_of, stable_id
 from jaxtbe.spec import Spec
 
 
-
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass
 class FaultCounts:

@@ -3,9 +3,8 @@
 import pathlib
 import re
 
-import pytest
-
 import messages
+import pytest
 
 PAGE = pathlib.Path(__file__).resolve().parent.parent / "docs" / "errors.md"
 FILES = messages.package_files()
@@ -51,7 +50,7 @@ def test_raises_go_through_the_helpers(file):
     assert not messages.other_raises(file.read_text(), file.name), "raise through jaxtbe.errors"
 
 
-SAMPLE = '''
+SAMPLE = """
 API = "jaxtbe.thing"
 LIMIT = 7
 
@@ -68,7 +67,7 @@ def g(x):
     if x:
         raise make(x)
     raise KeyError(x)
-'''
+"""
 
 
 def test_the_sources_are_read_as_meant():
@@ -83,6 +82,8 @@ def test_the_sources_are_read_as_meant():
 
 def test_entries_are_read_as_meant():
     sample = messages.messages_of(SAMPLE, "sample")[0].pattern
-    assert messages.page_pattern("jaxtbe.thing: table <name>: expected at most <number> of <kind>, got <value>") == sample
+    assert (
+        messages.page_pattern("jaxtbe.thing: table <name>: expected at most <number> of <kind>, got <value>") == sample
+    )
     assert messages.page_pattern("jaxtbe.thing: table <name>: expected at most <number>, got <value>") != sample
     assert "2**31" in messages.page_pattern("x: y: expected <least> <= <field> < 2**31, got <value>")
