@@ -1,4 +1,4 @@
-"""What the site needs beyond the pages: links that leave the folder, and the reference in full."""
+"""What the site needs beyond the pages: links that leave the folder, lists below a line of text, the reference in full."""
 
 import posixpath
 import re
@@ -6,6 +6,7 @@ import re
 from mkdocs.exceptions import PluginError
 
 _NAME = re.compile(r"^\| `(jaxtbe[\w.]*)` \|", re.MULTILINE)
+_ITEM = re.compile(r"(\*|-|\d+\.) ")
 _LINK = re.compile(r"\[([^\]]*)\]\(((?:\.\./)+[^)#]*)(#[^)]*)?\)")
 
 
@@ -14,7 +15,7 @@ def on_page_markdown(markdown, page, config, files):
     if page.file.src_uri == "reference.md":
         blocks = "\n".join(f"::: {name}\n" for name in _NAME.findall(markdown))
         markdown = f"{markdown}\n## In full\n\n{blocks}"
-    return _LINK.sub(lambda link: _outside(link, config), markdown)
+    return _part_lists(_LINK.sub(lambda link: _outside(link, config), markdown))
 
 
 def on_page_content(html, page, config, files):
@@ -25,6 +26,18 @@ def on_page_content(html, page, config, files):
         if missing or not names:
             raise PluginError(f"reference.md: these names were not rendered: {missing}")
     return html
+
+
+def _part_lists(markdown):
+    """An empty line before each list that follows a line of text: the site's Markdown wants one, the repository's does not."""
+    lines, fenced, before = [], False, ""
+    for line in markdown.split("\n"):
+        fenced ^= line.startswith("```")
+        if not fenced and _ITEM.match(line) and before.strip() and not _ITEM.match(before) and before[0] != " ":
+            lines.append("")
+        lines.append(line)
+        before = line
+    return "\n".join(lines)
 
 
 def _outside(link, config):
