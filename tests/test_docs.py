@@ -90,6 +90,18 @@ def test_docstring_examples(name):
     assert doctest.testmod(importlib.import_module(name)).failed == 0
 
 
+def test_every_page_is_in_the_index():
+    linked = set(re.findall(r"\]\(([\w-]+\.md)", (ROOT / "docs" / "index.md").read_text()))
+    assert linked == {page.name for page in (ROOT / "docs").glob("*.md")} - {"index.md"}
+
+
+def test_every_example_has_its_row():
+    listed = set(
+        re.findall(r"^\| \[[^\]]*\]\(\.\./examples/([\w.]+)\) \|", (ROOT / "docs" / "examples.md").read_text(), re.M)
+    )
+    assert listed == {path.name for path in (ROOT / "examples").iterdir() if path.suffix in (".py", ".ipynb")}
+
+
 def test_the_readme_example_is_short():
     block = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL).group(1)
     assert len([line for line in block.splitlines() if line.strip()]) <= 35
