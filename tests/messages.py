@@ -53,8 +53,8 @@ def other_raises(source: str, name: str) -> list[str]:
         for node in _own_nodes(scope):
             if not isinstance(node, ast.Raise) or node.exc is None or _is_call_of(node.exc, HELPERS | makers):
                 continue
-            if _is_call_of(node.exc, {"AttributeError"}) and getattr(scope, "name", "") == "__getattr__":
-                continue  # what Python asks of it
+            if _is_call_of(node.exc, {"AttributeError"}) and getattr(scope, "name", "").strip("_") == "getattr":
+                continue  # what Python asks of a module's __getattr__
             found.append(f"{name}:{node.lineno}: {ast.unparse(node.exc)}")
     return found
 
