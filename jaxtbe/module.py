@@ -33,7 +33,7 @@ from jaxtbe.zch import ZchReport, ZchState
 _init_table = jax.jit(Table.init, static_argnums=0)
 
 
-@dataclasses.dataclass(frozen=True, init=False)
+@dataclasses.dataclass(frozen=True, init=False, repr=False)
 class EmbeddingBags:
     """Embedding tables and the features that look them up: static, hashable, without arrays.
 
@@ -134,6 +134,26 @@ class EmbeddingBags:
     def features(self) -> tuple[Feature, ...]:
         """The features, in the order in which they were given."""
         return self.spec.features
+
+    def __repr__(self) -> str:
+        from jaxtbe.summary import spec_text
+
+        return f"EmbeddingBags({spec_text(self.spec)})"
+
+    def summary(self, params: Any = None, opt_state: Any = None) -> str:
+        """Tables and features as text, with what they take in memory. Reads no array's values.
+
+        Args:
+          params: an `EmbeddingParams` with the tables, or any tree that holds it (arrays or their shapes): adds the bytes on
+            one device, as the arrays lie. Or None.
+          opt_state: an optimizer state that holds that of the tables: adds its bytes. Or None.
+
+        Returns:
+          Lines of text, to be printed.
+        """
+        from jaxtbe.summary import summarize
+
+        return summarize(self.spec, params, opt_state)
 
     def init(self, key: jax.Array) -> EmbeddingParams:
         """Initial tables. Each depends on the key and the table's name alone, not on what other tables there are."""

@@ -11,6 +11,7 @@ from jaxtbe.errors import type_error, value_error
 from jaxtbe.ids import id_words
 from jaxtbe.ops.zch_find import zch_find
 from jaxtbe.ops.zch_insert import ZchBatch, zch_insert
+from jaxtbe.text import array_text
 from jaxtbe.zch.config import Zch
 from jaxtbe.zch.state import ZchState, check_state
 
@@ -18,7 +19,7 @@ _ACCESSES = ("read_write", "read_only", "write_only", None)
 
 
 @jax.tree_util.register_dataclass
-@dataclasses.dataclass
+@dataclasses.dataclass(repr=False)
 class ZchReport:
     """What a remap did, of one table.
 
@@ -35,6 +36,9 @@ class ZchReport:
     evicted_ids: Any
     counters: Any
     evicted_age: Any
+
+    def __repr__(self) -> str:
+        return f"ZchReport({', '.join(f'{k}={array_text(v)}' for k, v in vars(self).items())})"
 
 
 def remap(
