@@ -25,6 +25,8 @@ def load_example(name: str):
     return module
 
 
+report = load_example("report")
+source = load_example("ratings")
 movielens = load_example("movielens")
 memory_layer = load_example("memory_layer")
 memory_layer_zch = load_example("memory_layer_zch")
@@ -41,13 +43,12 @@ def needs_data(wheel: str):
     return pytest.mark.skipif(not installed(wheel), reason=f"the wheel {wheel}, which ships the data, is not installed")
 
 
-@pytest.mark.parametrize("example", [movielens, memory_layer], ids=["movielens", "memory_layer"])
-def test_auc_counts_pairs(example):
+def test_auc_counts_pairs():
     rng = np.random.default_rng(0)
     for levels in (2, 5, 1000):  # many ties, some, hardly any
         labels, scores = rng.random(200) < 0.3, rng.integers(levels, size=200) / levels
         difference = scores[labels][:, None] - scores[~labels][None, :]
-        assert example.auc(labels, scores) == pytest.approx(np.mean((difference > 0) + 0.5 * (difference == 0)))
+        assert report.auc(labels, scores) == pytest.approx(np.mean((difference > 0) + 0.5 * (difference == 0)))
 
 
 # movielens -----------------------------------------------------------------------------------------------------------
@@ -58,29 +59,29 @@ def make_ratings(n: int = 600, users: int = 5, seconds: int = 150):
     rng = np.random.default_rng(1)
     user, time = rng.integers(users, size=n), rng.integers(seconds, size=n)
     order = np.lexsort((time, user))
-    return movielens.Ratings(user[order], rng.integers(30, size=n), rng.integers(2, size=n), time[order])
+    return source.Ratings(user[order], rng.integers(30, size=n), rng.integers(2, size=n), time[order])
 
 
 def test_history_is_the_users_earlier_ratings():
     ratings = make_ratings()
-    data = movielens.Dataset(ratings)
+    data = source.Dataset(ratings)
     events = np.random.default_rng(2).permutation(600)[:300]
     ids, lengths = data.history(events)
     for event, bag in zip(events, np.split(ids, np.cumsum(lengths)[:-1]), strict=True):
         before = (ratings.user == ratings.user[event]) & (ratings.time < ratings.time[event])
         expected = (2 * ratings.item + ratings.liked)[before]  # in the order of their time
-        np.testing.assert_array_equal(bag, expected[-movielens.MAX_HISTORY :])
+        np.testing.assert_array_equal(bag, expected[-source.MAX_HISTORY :])
         assert data.user_stats[event, 1] == pytest.approx(np.log1p(before.sum()))
-    assert max(lengths) == movielens.MAX_HISTORY
+    assert max(lengths) == source.MAX_HISTORY
 
 
 def test_the_future_changes_nothing_of_the_past():
     ratings = make_ratings()
-    data = movielens.Dataset(ratings)
+    data = source.Dataset(ratings)
     assert ratings.time[data.past].max() < ratings.time[data.future].min()
     liked = ratings.liked.copy()
     liked[data.future] = 1 - liked[data.future]
-    other = movielens.Dataset(ratings._replace(liked=liked))
+    other = source.Dataset(ratings._replace(liked=liked))
     np.testing.assert_array_equal(data.user_stats[data.past], other.user_stats[data.past])
     np.testing.assert_array_equal(data.history(data.past)[0], other.history(data.past)[0])
     np.testing.assert_array_equal(data.popularity(), other.popularity())
