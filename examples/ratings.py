@@ -68,6 +68,12 @@ class Dataset:
         positions = np.arange(lengths.sum()) + np.repeat(self.begin[events] - starts, lengths)
         return 2 * self.ratings.item[positions] + self.ratings.liked[positions], lengths
 
+    def batches(self, epochs: int, size: int, seed: int = 0) -> list[np.ndarray]:
+        """Events of the past in batches of `size`, in another order every epoch; what does not fill a batch is left out."""
+        rng, count = np.random.default_rng(seed), len(self.past) // size
+        orders = [rng.permutation(self.past)[: count * size].reshape(count, size) for _ in range(epochs)]
+        return list(np.concatenate(orders))
+
     def popularity(self) -> np.ndarray:
         """The baseline for each event of the future: the share of likes among its item's past ratings, smoothed."""
         size = self.ratings.item.max() + 1

@@ -144,8 +144,8 @@ class EmbeddingBags:
         """Tables and features as text, with what they take in memory. Reads no array's values.
 
         Args:
-          params: an `EmbeddingParams` with the tables, or any tree that holds it (arrays or their shapes): adds the bytes on
-            one device, as the arrays lie. Or None.
+          params: an `EmbeddingParams` with the tables, or any tree that holds it (arrays or their shapes): checked, and
+            where they lie on several devices, the bytes on one are told. Or None.
           opt_state: an optimizer state that holds that of the tables: adds its bytes. Or None.
 
         Returns:

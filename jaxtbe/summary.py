@@ -58,7 +58,7 @@ def _tables_text(spec: Spec, arrays: Mapping[str, Any] | None, states: Mapping[s
     hashed = any(t.zch is not None for t in spec.tables)
     header += ["ZCH bytes"] if hashed else []
     header += ["state bytes"] if states is not None else []
-    header += ["bytes a device"] if arrays is not None else []
+    header += ["bytes a device"] if any(_is_spread(x) for x in (arrays or {}).values()) else []
     rows, totals = [], np.zeros(4, np.int64)
     notes = []
     for table in spec.tables:
@@ -108,6 +108,11 @@ def _zch_bytes(table: Table) -> int:
     if table.zch is None:
         return 0
     return array_bytes(jax.eval_shape(functools.partial(zch.init_zch, table.zch, table.rows)))
+
+
+def _is_spread(array: Any) -> bool:
+    """Whether the array lies on more than one device."""
+    return len(getattr(getattr(array, "sharding", None), "device_set", ())) > 1
 
 
 def _bytes_a_device(array: Any, table: Table) -> int:

@@ -53,10 +53,19 @@ def test_summary_with_states():
     text = EMB.summary(tree, tx.init(tree))
     assert "state of user: {sum_of_squares: f32[2048]}" in text and "state of item: none" in text
     header, _, user, *_ = text.splitlines()
-    assert header.split()[-5:] == ["state", "bytes", "bytes", "a", "device"]
-    assert user.split()[-4:] == ["8.0", "KiB", "128.0", "KiB"]
+    assert header.split()[-2:] == ["state", "bytes"]
+    assert user.split()[-2:] == ["8.0", "KiB"]
     shapes = jax.eval_shape(lambda: (tree, tx.init(tree)))
     assert EMB.summary(*shapes) == text
+
+
+def test_summary_over_devices():
+    spread = jax.sharding.NamedSharding(jax.sharding.AbstractMesh((4,), ("data",)), jax.sharding.PartitionSpec("data"))
+    emb = jaxtbe.EmbeddingBags([jaxtbe.Table("t", rows=4096, dim=8)], [jaxtbe.Feature("f", table="t")])
+    assert "a device" not in emb.summary(emb.init(jax.random.key(0)))
+    params = jaxtbe.EmbeddingParams({"t": jax.ShapeDtypeStruct((4096, 8), jnp.float32, sharding=spread)})
+    header, _, row, *_ = emb.summary(params).splitlines()
+    assert header.endswith("bytes a device") and row.split()[-2:] == ["32.0", "KiB"]
 
 
 def test_summary_messages():
