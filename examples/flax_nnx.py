@@ -89,9 +89,8 @@ def main(argv: list[str] | None = None) -> float:
         step, params, opt_state, make_bags(batches[0]), data.user_stats[batches[0]], liked[batches[0]]
     )
     print(report)
-    with tqdm(batches, desc="training", unit="step") as progress:
-        for events in progress:
-            params, opt_state, loss = step(params, opt_state, make_bags(events), data.user_stats[events], liked[events])
+    for events in tqdm(batches, desc="training", unit="step"):
+        params, opt_state, _ = step(params, opt_state, make_bags(events), data.user_stats[events], liked[events])
     jaxtbe.check(opt_state)
 
     model = nnx.merge(graph, params)

@@ -9,6 +9,7 @@ import numpy as np
 
 from jaxtbe.errors import type_error, value_error
 from jaxtbe.ids import id_words
+from jaxtbe.ops.zch_codes import COUNTERS, ZchStatus
 from jaxtbe.ops.zch_find import zch_find
 from jaxtbe.ops.zch_insert import ZchBatch, zch_insert
 from jaxtbe.text import array_text
@@ -132,6 +133,23 @@ def find(
         offsets = jnp.asarray([0, ids.shape[0]], jnp.int32)
     _check_batch(api, ids, offsets, access)
     return zch_find(state.identities, ids, offsets, zch=zch, access=access, implementation=implementation)
+
+
+def find_report(state: ZchState, status: jax.Array) -> ZchReport:
+    """What a `find` saw, in the form of what a remap did: for `ZchMetrics`, or for the hit rate of one batch.
+
+    Args:
+      state: of the table.
+      status: i8[N], what `find` returned.
+
+    Returns:
+      A `ZchReport` whose counters say positions, read hits, read misses and occupancy; nothing was evicted.
+    """
+    hits, misses = (jnp.sum(status == code, dtype=jnp.int32) for code in (ZchStatus.READ_HIT, ZchStatus.READ_MISS))
+    values = {"positions": hits + misses, "read_hits": hits, "read_misses": misses, "occupancy": state.occupancy}
+    counters = jnp.stack([jnp.asarray(values.get(name, 0), jnp.int32) for name in COUNTERS])
+    nothing = jnp.zeros((0,), jnp.int32)
+    return ZchReport(status, nothing, jnp.zeros((0, 2), jnp.uint32), counters, jnp.zeros((), jnp.float32))
 
 
 def _check_batch(api: str, ids, offsets, access: tuple[str | None, ...]) -> None:
