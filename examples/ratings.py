@@ -4,6 +4,7 @@ pip install --no-deps recbole==1.2.1
 """
 
 import importlib.metadata
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -28,6 +29,14 @@ def load_ratings() -> Ratings:
     user, item, stars, seconds = np.loadtxt(str(path), dtype=np.int64, skiprows=1, unpack=True)
     order = np.lexsort((item, seconds, user))
     return Ratings(user[order], item[order], (stars[order] >= 4).astype(np.int64), seconds[order])
+
+
+def load_titles(rows: int) -> list[str]:
+    """The title of each film number below `rows`; empty for numbers that are not used."""
+    wheel = importlib.metadata.distribution("recbole")
+    lines = Path(str(wheel.locate_file("recbole/dataset_example/ml-100k/ml-100k.item"))).read_text().splitlines()[1:]
+    titles = {int(number): title for number, title, *_ in (line.split("\t") for line in lines)}
+    return [titles.get(number, "") for number in range(rows)]
 
 
 def earlier(user: np.ndarray, seconds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
