@@ -37,7 +37,7 @@ EMB = jaxtbe.EmbeddingBags(
     ],
     features=[jaxtbe.Feature("user_id", table="user"), jaxtbe.Feature("item", table="film")],
 )
-TX = jaxtbe.optim.rowwise_adagrad(0.1, stochastic_rounding=True, seed=1)
+TX = jaxtbe.optim.rowwise_adagrad(0.1, rounding="stochastic", seed=1)
 
 
 def init_state() -> dict:
@@ -102,12 +102,12 @@ def run(folder: Path, steps: int, die_after: int) -> None:
 
 
 def start_run(folder: Path, steps: int, die_after: int = 0) -> str:
-    """A run in a process of its own; the last line that it printed."""
+    """A run in a process of its own; its digest, or nothing if it died."""
     command = [sys.executable, __file__, "--folder", str(folder), "--steps", str(steps), "--die-after", str(die_after)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
     if done.returncode != (KILLED if die_after else 0):
         raise SystemExit(done.returncode)
-    return done.stdout.strip().split("\n")[-1]
+    return "".join(line for line in done.stdout.splitlines() if line.startswith("digest"))
 
 
 @timed

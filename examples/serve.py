@@ -112,7 +112,7 @@ def main(argv: list[str] | None = None) -> list[dict]:
         row[: len(films)] = 2 * np.asarray(films) + 1
     own = np.asarray(jax.jit(recommend)(tables, history)).tolist()
     for films, answer, expected in zip(queries, answers, own, strict=True):
-        print(f"\nliked {', '.join(titles[film] for film in films[:4])}, ...\n  may like {', '.join(answer['titles'])}")
+        print(f"\nliked {'; '.join(titles[film] for film in films[:4])}; ...\n  may like {'; '.join(answer['titles'])}")
         print(f"  {answer['ms']} ms")
         if answer["films"] != expected:
             raise SystemExit(f"expected {expected}")

@@ -3,6 +3,9 @@
 import functools
 import importlib.metadata
 import importlib.util
+import json
+import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -15,8 +18,11 @@ pytest.importorskip("matplotlib")
 pytest.importorskip("tqdm")
 
 
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
 def load_example(name: str):
-    path = Path(__file__).parent.parent / "examples" / f"{name}.py"
+    path = EXAMPLES / f"{name}.py"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -226,3 +232,76 @@ def test_raw_ids_with_fewer_rows_keep_most_of_the_memory():
     scalars = report.scalars["40% of rows"]
     assert scalars["zch/aircraft/evictions"] > scalars["zch/aircraft/occupancy"]  # more than once round
     assert scalars["zch/aircraft/load"] <= 1
+
+
+# Short ones, each in a process of its own ------------------------------------------------------------------------------
+
+
+def run_example(name: str, *args: str) -> str:
+    """What an example prints. It ends with its time."""
+    command = [sys.executable, str(EXAMPLES / f"{name}.py"), "--quick", *args]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert re.search(rf"^{name}\.py: \d+\.\d s$", done.stdout, re.MULTILINE)
+    return done.stdout
+
+
+@pytest.mark.slow
+@needs_data("recbole")
+@pytest.mark.parametrize(
+    ("name", "package", "least"),
+    [
+        ("quickstart", "jax", 0.69),
+        ("flax_nnx", "flax", 0.69),
+        ("equinox_model", "equinox", 0.69),
+        ("input_pipeline", "grain", 0.69),
+    ],
+)
+def test_models_predict_the_held_out_future(name, package, least):
+    if not installed(package):
+        pytest.skip(f"needs {package}")
+    auc = float(re.findall(r"AUC on the held-out future: (\S+)", run_example(name))[0])
+    assert least < auc < 0.8
+
+
+@pytest.mark.slow
+@needs_data("recbole")
+def test_batches_from_workers_are_those_of_one_process():
+    if not installed("grain"):
+        pytest.skip("needs grain")
+    here, workers = (run_example("input_pipeline", "--workers", n) for n in "02")
+    assert re.findall("AUC.*", here) == re.findall("AUC.*", workers)
+
+
+@pytest.mark.slow
+@needs_data("recbole")
+def test_a_killed_run_resumes_to_the_same_bits():
+    if not installed("orbax-checkpoint"):
+        pytest.skip("needs orbax-checkpoint")
+    printed = run_example("checkpoint_resume")
+    resumed, undisturbed = re.findall(r"digest (\w{64}) from step (\d+)", printed)
+    assert resumed[0] == undisturbed[0] and int(resumed[1]) > 0 == int(undisturbed[1])
+
+
+@pytest.mark.slow
+@needs_data("recbole")
+def test_a_fresh_process_serves_the_exported_model(tmp_path):
+    if not installed("flatbuffers"):
+        pytest.skip("needs flatbuffers")
+    printed = run_example("serve", "--out", str(tmp_path))
+    assert printed.count("may like") == 3 and "the same answers" in printed
+    source = (EXAMPLES / "serving_process.py").read_text()
+    assert "ratings" not in source and "optax" not in source and "import serve" not in source
+
+
+@pytest.mark.slow
+@needs_data("recbole")
+def test_the_notebook_runs(capsys):
+    cells = json.loads((EXAMPLES / "quickstart.ipynb").read_text())["cells"]
+    namespace: dict = {"__name__": "__main__"}
+    for number, cell in enumerate(cells):
+        if cell["cell_type"] == "code":
+            assert not cell["outputs"], "clear the outputs before you commit"
+            exec(compile("".join(cell["source"]), f"cell {number}", "exec"), namespace)
+    assert namespace["result"] > 0.7
+    assert "in place" in capsys.readouterr().out

@@ -26,7 +26,9 @@ params = {"emb": emb.init(jax.random.key(0)), "w": jnp.ones(24)}
 assert_type(emb.init(jax.random.key(0)), jaxtbe.EmbeddingParams)
 tx = optax.partition(
     {
-        "emb": optim.per_table({"item": optim.adam(1e-3)}, default=optim.rowwise_adagrad(optax.constant_schedule(0.02))),
+        "emb": optim.per_table(
+            {"item": optim.adam(1e-3)}, default=optim.rowwise_adagrad(optax.constant_schedule(0.02))
+        ),
         "w": optax.adamw(1e-3),
     },
     {"emb": "emb", "w": "w"},
