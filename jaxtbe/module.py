@@ -145,7 +145,7 @@ class EmbeddingBags:
 
         Args:
           params: an `EmbeddingParams` with the tables, or any tree that holds it (arrays or their shapes): checked, and
-            where they lie on several devices, the bytes on one are told. Or None.
+            where they are split over devices, the bytes on one are told. Or None.
           opt_state: an optimizer state that holds that of the tables: adds its bytes. Or None.
 
         Returns:

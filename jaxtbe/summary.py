@@ -58,7 +58,7 @@ def _tables_text(spec: Spec, arrays: Mapping[str, Any] | None, states: Mapping[s
     hashed = any(t.zch is not None for t in spec.tables)
     header += ["ZCH bytes"] if hashed else []
     header += ["state bytes"] if states is not None else []
-    header += ["bytes a device"] if any(_is_spread(x) for x in (arrays or {}).values()) else []
+    header += ["bytes a device"] if any(_is_split(x) for x in (arrays or {}).values()) else []
     rows, totals = [], np.zeros(4, np.int64)
     notes = []
     for table in spec.tables:
@@ -110,16 +110,19 @@ def _zch_bytes(table: Table) -> int:
     return array_bytes(jax.eval_shape(functools.partial(zch.init_zch, table.zch, table.rows)))
 
 
-def _is_spread(array: Any) -> bool:
-    """Whether the array lies on more than one device."""
-    return len(getattr(getattr(array, "sharding", None), "device_set", ())) > 1
+def _shape_a_device(array: Any) -> tuple[int, ...]:
+    place = getattr(array, "sharding", None)
+    return array.shape if place is None else place.shard_shape(array.shape)
+
+
+def _is_split(array: Any) -> bool:
+    """Whether no device holds the whole array."""
+    return _shape_a_device(array) != array.shape
 
 
 def _bytes_a_device(array: Any, table: Table) -> int:
-    """Bytes of the array's largest part on one device, as it lies."""
-    place = getattr(array, "sharding", None)
-    shape = array.shape if place is None else place.shard_shape(array.shape)
-    return int(np.prod(shape, dtype=np.int64)) * table.dtype.itemsize
+    """Bytes of the array on each device, as it lies."""
+    return int(np.prod(_shape_a_device(array), dtype=np.int64)) * table.dtype.itemsize
 
 
 def _find_params(spec: Spec, tree: Any) -> EmbeddingParams:
