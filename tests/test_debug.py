@@ -225,6 +225,24 @@ def test_plain_arrays_are_watched_where_there_is_no_container():
     assert [f.kind for f in report.findings] == ["not donated"]
 
 
+def test_other_stores_are_followed():
+    def added_twice(table, ids):
+        table = table.at[ids].add(1.0)
+        return table, table
+
+    def assigned_twice(params, values):
+        params = EMB.assign(params, BAGS, {"item_id": values})
+        return params, params
+
+    args = jnp.zeros((ROWS, DIM)), jnp.arange(5)
+    for step, step_args in (
+        (added_twice, args),
+        (assigned_twice, (params_and_state()[0]["emb"], jnp.ones((BATCH, DIM)))),
+    ):
+        report = jaxtbe.debug.check_in_place(jax.jit(step, donate_argnums=0), *step_args)
+        assert [(f.kind, f.why) for f in report.findings] == [("copy", "one table is returned more than once")], report
+
+
 def test_zch_states_are_watched():
     emb = jaxtbe.EmbeddingBags(
         [jaxtbe.Table("user", rows=4096, dim=8, zch=jaxtbe.Zch())], [jaxtbe.Feature("user_id", table="user")]

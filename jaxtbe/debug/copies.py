@@ -7,7 +7,6 @@ from jaxtbe.debug.hlo import Computation, Instruction, Program, Shape
 
 _COPIES = ("copy", "copy-start")
 _CHANGERS = ("while", "conditional", "call")
-_STORES = ("scatter", "dynamic-update-slice")
 
 
 class Reason(NamedTuple):
@@ -116,19 +115,7 @@ class _Uses:
                 self.changers += [u for u in computation.users[user.name] if u.opcode in _CHANGERS]
             elif user.name in members:
                 continue
-            elif name in user.aliased_operands or user.opcode in _CHANGERS or _is_store(program, user, name):
+            elif name in user.aliased_operands or user.opcode in _CHANGERS or program.stored_operand(user) == name:
                 self.changers.append(user)
             else:
                 self.readers.append(user)
-
-
-def _is_store(program: Program, user: Instruction, name: str) -> bool:
-    """Whether the instruction stores into this operand, in place where it can."""
-    return user.operands[:1] == (name,) and store_root(program, user) is not None
-
-
-def store_root(program: Program, instruction: Instruction) -> Instruction | None:
-    """The instruction that stores part of an array: itself, or the root of its fusion."""
-    if instruction.opcode == "fusion":
-        instruction = program.computations[instruction.called[0]].root
-    return instruction if instruction.opcode in _STORES else None

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from jaxtbe.debug.copies import store_root
 from jaxtbe.debug.hlo import Instruction, Program
 
 # These make no new array, or (copies, constants) are reported as what they are.
@@ -49,7 +48,7 @@ def find_dense(program: Program, dims: set[tuple[int, ...]]) -> Iterator[Dense]:
 
 def _stores(program: Program, instruction: Instruction) -> bool:
     """Whether it changes some rows of an array; custom calls are looked at apart."""
-    return instruction.opcode == "custom-call" or store_root(program, instruction) is not None
+    return instruction.opcode == "custom-call" or program.stored_operand(instruction) is not None
 
 
 def _why(instruction: Instruction, source: str) -> tuple[str, str, str, bool]:

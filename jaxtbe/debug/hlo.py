@@ -14,6 +14,7 @@ _NAME = re.compile(r"%([\w.\-]+)")
 _CALLED = re.compile(
     r"(?:calls|to_apply|body|condition|branch_computations|\w+_computation)=\{?((?:%[\w.\-]+(?:, )?)+)"
 )
+_STORES = ("scatter", "dynamic-update-slice")
 _CONTROL = ("while", "conditional", "call", "async-start")
 
 
@@ -137,6 +138,20 @@ class Program:
             for instruction in computation.instructions.values():
                 if instruction.opcode in _CONTROL:
                     todo += [self.computations[n] for n in instruction.called if n in self.computations]
+
+    def stored_operand(self, instruction: Instruction) -> str | None:
+        """The operand that an instruction stores some elements into, in place where it can: of itself or of a fusion's root."""
+        if instruction.opcode in _STORES:
+            return instruction.operands[0]
+        if instruction.opcode != "fusion":
+            return None
+        inside = self.computations[instruction.called[0]]
+        if inside.root.opcode not in _STORES:
+            return None
+        into = inside.instructions[inside.root.operands[0]]
+        while into.opcode == "bitcast":
+            into = inside.instructions[into.operands[0]]
+        return instruction.operands[int(into.argument)] if into.opcode == "parameter" else None
 
     def source(self, instruction: Instruction) -> str:
         """`file:line` of the innermost frame that is no library's, or an empty string."""

@@ -32,11 +32,13 @@ def origin_of(program: Program, computation: Computation, name: str) -> Origin:
             name = operands[wanted.pop()]
         elif instruction.opcode == "while":
             name, updated = operands[0], True
-        elif instruction.opcode == "custom-call" and instruction.aliased_operands and wanted:
-            operand = _aliased_operand(instruction, wanted.pop())
+        elif instruction.opcode == "custom-call" and instruction.aliased_operands:
+            operand = _aliased_operand(instruction, str(wanted.pop()) if wanted else "")
             if operand is None:
                 break
             name, updated = operand, True
+        elif (stored := program.stored_operand(instruction)) is not None:
+            name, updated = stored, True
         elif instruction.opcode == "parameter" and computation.name in program.callers:
             caller, call = program.callers[computation.name]
             if call.opcode == "fusion":
@@ -50,9 +52,10 @@ def origin_of(program: Program, computation: Computation, name: str) -> Origin:
     return Origin(computation, computation.instructions[name], updated)
 
 
-def _aliased_operand(call: Instruction, index: int) -> str | None:
-    for output, operand in re.findall(r"\{(\d+)\}: \((\d+), ", call.rest):
-        if int(output) == index:
+def _aliased_operand(call: Instruction, output: str) -> str | None:
+    """The operand whose memory an output takes: its number in the tuple, or nothing for the only one."""
+    for index, operand in re.findall(r"\{(\d*)\}: \((\d+), ", call.rest):
+        if index == output:
             return call.operands[int(operand)]
     return None
 
