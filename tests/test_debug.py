@@ -258,6 +258,18 @@ def test_zch_states_are_watched():
     assert {f.kind for f in report.findings} == {"not donated"}
 
 
+@pytest.mark.parametrize("package", ["equinox", "flax.nnx"])
+def test_the_jit_of_model_libraries(package):
+    library = pytest.importorskip(package)
+    donating, plain = {
+        "equinox": lambda f: (library.filter_jit(f, donate="all"), library.filter_jit(f)),
+        "flax.nnx": lambda f: (library.jit(f, donate_argnums=(0, 1)), library.jit(f)),
+    }[package](good)
+    assert jaxtbe.debug.check_in_place(donating, *params_and_state(), BAGS).in_place
+    report = jaxtbe.debug.check_in_place(plain, *params_and_state(), BAGS)
+    assert {f.kind for f in report.findings} == {"not donated"}, report
+
+
 def test_messages():
     with pytest.raises(
         TypeError, match=r"check_in_place: step: expected a jitted function, got a function. Pass jax.jit"

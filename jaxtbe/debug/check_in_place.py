@@ -61,6 +61,8 @@ def check_in_place(step: Any, *args: Any, **kwargs: Any) -> InPlaceReport:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Some donated buffers were not usable")
         lowered = step.lower(*args, **kwargs)
+        while hasattr(lowered, "lowered"):  # as Equinox and Flax wrap it
+            lowered = lowered.lowered
         compiled = lowered.compile()
     program = Program(compiled.as_text())
     outputs = Outputs(lowered.out_info)
