@@ -1,5 +1,8 @@
 """`summary`, `describe` and the reprs: they tell sizes, and show no array."""
 
+import subprocess
+import sys
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -149,3 +152,15 @@ def test_reprs_show_no_arrays():
         assert repr(thing) == wanted
     assert repr(reports["user"]).startswith("ZchReport(status=i8[16], evicted=i32[")
     assert repr(jax.eval_shape(lambda: params)) == "EmbeddingParams({t: f32[50,4]})"
+
+
+def test_aids_are_imported_when_they_are_used():
+    program = (
+        "import sys, jaxtbe\n"
+        "aids = {'jaxtbe.debug', 'jaxtbe.summary', 'jaxtbe.describe'}\n"
+        "assert not aids & set(sys.modules), aids & set(sys.modules)\n"
+        "jaxtbe.debug.check_in_place\n"
+        "assert 'jaxtbe.debug' in sys.modules and 'debug' in dir(jaxtbe)\n"
+    )
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr

@@ -15,6 +15,7 @@ from jaxtbe.errors import type_error, value_error
 
 API = "jaxtbe.debug.check_in_place"
 _LARGE = 2**20  # bytes from which arrays count as tables, where no container of jaxtbe says so
+_LOOK = "Look at the instructions around it: step.lower(...).compile().as_text()"
 
 
 def check_in_place(step: Any, *args: Any, **kwargs: Any) -> InPlaceReport:
@@ -122,7 +123,7 @@ def _copies(program: Program, leaves: list[Leaf], lost: list[Finding]) -> list[F
         reason = why_copied(program, computation, copy)
         if reason is None and copy.shapes[0] in lost_shapes:
             continue  # outputs that take each other's memory, because one is missing
-        why, remedy, source = reason or ("XLA copies it, for a reason that was not recognised", "Simplify the step", "")
+        why, remedy, source = reason or ("XLA copies it, for a reason that was not recognised", _LOOK, "")
         place = place_of(program, computation)
         nbytes = by_shape[copy.shapes[0]][0].device_bytes
         finding = Finding("copy", names, nbytes, f"{why}{', ' + place if place else ''}", remedy, source)

@@ -5,6 +5,8 @@ import dataclasses
 from jaxtbe.debug.leaves import Leaf
 from jaxtbe.text import bytes_text
 
+_SHOWN = 8  # watched arrays that a report lists
+
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
@@ -61,7 +63,10 @@ class InPlaceReport:
         if self.temp_bytes and self.temp_bytes >= max((leaf.device_bytes for leaf in self.leaves), default=0):
             temp += ", more than the largest of these"
         lines = [f"{self.step}: {verdict}; temporary memory {temp}"]
-        lines += [f"  {leaf.kind} {leaf.name} {leaf.text}, {bytes_text(leaf.nbytes)}" for leaf in self.leaves]
-        return "\n".join([*lines, *(f"  {finding}" for finding in self.findings)])
+        lines += [f"  {finding}" for finding in self.findings]
+        largest = sorted(self.leaves, key=lambda leaf: -leaf.nbytes)[:_SHOWN]
+        lines += [f"  watched: {leaf.kind} {leaf.name} {leaf.text}, {bytes_text(leaf.nbytes)}" for leaf in largest]
+        more = len(self.leaves) - len(largest)
+        return "\n".join(lines + ([f"  and {more} smaller ones"] if more else []))
 
     __repr__ = __str__
