@@ -7,7 +7,7 @@ PIP := $(VENV)/bin/pip --disable-pip-version-check
 RUN := $(VENV)/bin/python
 SOURCES := $(shell find csrc xla_ffi cmake jaxtbe -name '*.cc' -o -name '*.h' -o -name '*.cu' -o -name '*.cmake') CMakeLists.txt pyproject.toml
 
-.PHONY: help demo demo-memory demo-zch test test-fast test-newest sanitize lint types bench bench-peers docs wheel clean
+.PHONY: help demo demo-memory demo-zch test test-fast test-newest sanitize lint types bench bench-peers docs wheel sdist clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -48,14 +48,13 @@ sanitize:
 	tests/csrc/run.sh
 	tests/cuda_emulation/run.sh
 
-## make lint types   ruff, clang-format and mypy
+## make lint types   ruff and clang-format; mypy and pyright. What they are called with stands in .pre-commit-config.yaml
 lint: $(VENV)/lint
-	$(VENV)/bin/ruff check --output-format concise .
-	$(VENV)/bin/ruff format --check .
-	$(VENV)/bin/clang-format --dry-run --Werror $$(git ls-files '*.cc' '*.h' '*.cu')
+	SKIP=mypy,pyright $(VENV)/bin/pre-commit run --all-files
 
 types: $(VENV)/lint $(VENV)/built
-	$(VENV)/bin/mypy
+	$(VENV)/bin/pre-commit run --all-files mypy
+	$(VENV)/bin/pre-commit run --all-files pyright
 
 ## make bench        benchmarks beside plain JAX, and beside FBGEMM and torch after make bench-peers
 bench: $(VENV)/built $(VENV)/examples
@@ -76,8 +75,12 @@ $(PEERS)/built: requirements/bench-peers.txt
 docs: $(VENV)/docs
 	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict --quiet
 
+## make wheel sdist  a wheel of this tree, and a source distribution, in dist/
 wheel: $(VENV)/tools
 	$(PIP) wheel -q --no-build-isolation --no-deps -w dist .
+
+sdist: $(VENV)/tools
+	$(RUN) -c 'import scikit_build_core.build as build; print(build.build_sdist("dist"))'
 
 clean:
 	rm -rf $(VENV) $(PEERS) build dist out

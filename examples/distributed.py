@@ -17,6 +17,7 @@ import numpy as np
 import optax
 
 import jaxtbe
+from report import timed
 
 USERS, ITEMS, DIM, BATCH = 500, 40, 8, 256
 
@@ -93,8 +94,18 @@ def main() -> None:
     parser.add_argument("--coordinator", help="host:port of process 0; without it, all processes start here")
     parser.add_argument("--process", type=int, default=0)
     args = parser.parse_args()
+    if args.coordinator is None:
+        timed(run)(args)
+    else:
+        run(args)
+
+
+def run(args: argparse.Namespace) -> None:
+    """All processes, or the one that the arguments say."""
     if args.coordinator is None and args.processes > 1:
-        sys.exit(launch(args.processes, args.steps))
+        if status := launch(args.processes, args.steps):
+            sys.exit(status)
+        return
     if args.processes > 1:
         jax.config.update("jax_cpu_collectives_implementation", "gloo")
         jax.distributed.initialize(args.coordinator, args.processes, args.process)

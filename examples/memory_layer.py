@@ -33,15 +33,12 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import matplotlib
 import numpy as np
 import optax
 from tqdm import tqdm
 
 import jaxtbe
-
-matplotlib.use("Agg")
-from matplotlib import pyplot as plt
+from report import auc, new_figure, print_table, save_figure, timed
 
 LATE = 15  # minutes
 STATE, MESSAGE = 28, 4  # columns of a memory row
@@ -300,15 +297,6 @@ def make_steps(schedule, memory, tx: optax.GradientTransformation, with_memory: 
 # Training ------------------------------------------------------------------------------------------------------------
 
 
-def auc(labels: np.ndarray, scores: np.ndarray) -> float:
-    """The probability that a random positive scores above a random negative; a tie counts half."""
-    labels = np.asarray(labels, bool)
-    _, group, count = np.unique(scores, return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(count) - (count - 1) / 2)[group]  # from 1, the mean rank for ties
-    positives = labels.sum()
-    return float((ranks[labels].sum() - positives * (positives + 1) / 2) / (positives * (labels.size - positives)))
-
-
 class Stream:
     """The flights of some months as batches, split into those to learn from and those held out."""
 
@@ -393,17 +381,8 @@ def by_month(stream: Stream, logits: np.ndarray) -> dict[str, float]:
     return {name: auc(stream.late[group], logits[group]) for name, group in groups.items()}
 
 
-def print_results(results: dict[str, dict[str, float]]) -> None:
-    """A line for each model, a column for each month."""
-    width = max(map(len, results)) + 2
-    columns = list(next(iter(results.values())))
-    print(f"\n{'AUC, held out':<{width}}" + "".join(f"{column:>9}" for column in columns))
-    for name, values in results.items():
-        print(f"{name:<{width}}" + "".join(f"{values[column]:>9.4f}" for column in columns))
-
-
 def plot(stream: Stream, predictions: dict[str, list[np.ndarray]], path: Path) -> None:
-    figure, (curve, weekly) = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
+    figure, (curve, weekly) = new_figure(11, 4)
     days = (stream.flights.scheduled[stream.held_out] - stream.windows[stream.num_train].start) / 24
     weeks = [days // 7 == week for week in range(int(days.max() // 7))]  # whole ones
     for name, logits in predictions.items():
@@ -414,11 +393,10 @@ def plot(stream: Stream, predictions: dict[str, list[np.ndarray]], path: Path) -
     for axis in (curve, weekly):
         axis.grid(alpha=0.3)
     curve.legend()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=120)
-    plt.close(figure)
+    save_figure(figure, path)
 
 
+@timed
 def main(argv: list[str] | None = None) -> dict[str, dict[str, float]]:
     parser = argparse.ArgumentParser(description="Event-driven memory on the departures of New York, 2013.")
     parser.add_argument("--epochs", type=int, default=4)
@@ -434,9 +412,8 @@ def main(argv: list[str] | None = None) -> dict[str, dict[str, float]]:
         for name, with_memory in (("with memory", True), ("without memory", False))
     }
     results = {name: by_month(stream, logits[-1]) for name, logits in predictions.items()}
-    print_results(results)
+    print_table("AUC, held out", results)
     plot(stream, predictions, args.out / "memory_layer.png")
-    print(f"\nplot: {args.out / 'memory_layer.png'}")
     return results
 
 

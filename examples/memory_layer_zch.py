@@ -31,6 +31,7 @@ from tqdm import tqdm
 
 import jaxtbe
 import memory_layer as base
+from report import auc, print_table, timed
 
 # Raw ids -------------------------------------------------------------------------------------------------------------
 
@@ -135,7 +136,7 @@ def train(stream: base.Stream, epochs: int, name: str) -> tuple[np.ndarray, jaxt
                 logits.append(scores)
                 progress.update()
             predictions = stream.unpad(logits)
-            progress.set_postfix(held_out_auc=f"{base.auc(stream.late, predictions):.4f}")
+            progress.set_postfix(held_out_auc=f"{auc(stream.late, predictions):.4f}")
     jaxtbe.check(opt_state)
     return predictions, metrics
 
@@ -158,6 +159,7 @@ def print_scalars(scalars: dict[str, dict[str, int | float]]) -> None:
         print(f"{key:<32}" + "".join(f"{v:>16,.4g}" if isinstance(v, float) else f"{v:>16,}" for v in values))
 
 
+@timed
 def main(argv: list[str] | None = None) -> Report:
     parser = argparse.ArgumentParser(description="Event-driven memory keyed by 64-bit hashes.")
     parser.add_argument("--epochs", type=int, default=4)
@@ -170,19 +172,19 @@ def main(argv: list[str] | None = None) -> Report:
     flights = base.load_flights(aircraft_ids=hash_ids)
     exact = base.Stream(number_aircraft(flights), **months)
     print(f"{exact}; {len(np.unique(exact.flights.ids['aircraft']))} aircraft")
-    auc, metrics = {}, {}
-    auc["exact table"] = base.by_month(exact, base.train(exact, epochs, True, "exact table")[-1])
+    results, metrics = {}, {}
+    results["exact table"] = base.by_month(exact, base.train(exact, epochs, True, "exact table")[-1])
     for percent in args.rows or ([40] if args.quick else [75, 40, 10, 0]):
         stream = base.Stream(flights, **months, make_memory=functools.partial(make_memory, share=percent / 100))
         name = f"{percent}% of rows" if percent else "one row"  # as good as no memory of aircraft
         predictions, metrics[name] = train(stream, epochs, name)
-        auc[name] = base.by_month(stream, predictions)
-    auc["without memory"] = base.by_month(exact, base.train(exact, epochs, False, "without memory")[-1])
+        results[name] = base.by_month(stream, predictions)
+    results["without memory"] = base.by_month(exact, base.train(exact, epochs, False, "without memory")[-1])
 
-    base.print_results(auc)
+    print_table("AUC, held out", results)
     scalars = {name: of_zch.scalars() for name, of_zch in metrics.items()}
     print_scalars(scalars)
-    return Report(auc, scalars)
+    return Report(results, scalars)
 
 
 if __name__ == "__main__":

@@ -11,98 +11,21 @@ future, as it would in service; parameters and the popularity baseline come from
 
 import argparse
 import functools
-import importlib.metadata
 import time
 from pathlib import Path
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import matplotlib
 import numpy as np
 import optax
 from tqdm import tqdm
 
 import jaxtbe
-
-matplotlib.use("Agg")
-from matplotlib import pyplot as plt
+from ratings import MAX_HISTORY, Dataset, load_ratings, log_odds
+from report import auc, new_figure, print_table, save_figure, timed
 
 DIM = 16
-MAX_HISTORY = 50
 BATCH = 512
-PRIOR = 10  # ratings at the mean rate that smooth every observed rate
-
-# Data ----------------------------------------------------------------------------------------------------------------
-
-
-class Ratings(NamedTuple):
-    """Ratings by user, and by time within a user: int64[n] each."""
-
-    user: np.ndarray
-    item: np.ndarray
-    liked: np.ndarray  # 1: four or five stars
-    time: np.ndarray  # seconds
-
-
-def load_ratings() -> Ratings:
-    """MovieLens-100K, from the installed wheel's files; its package is not imported."""
-    wheel = importlib.metadata.distribution("recbole")
-    path = wheel.locate_file("recbole/dataset_example/ml-100k/ml-100k.inter")
-    user, item, stars, seconds = np.loadtxt(str(path), dtype=np.int64, skiprows=1, unpack=True)
-    order = np.lexsort((item, seconds, user))
-    return Ratings(user[order], item[order], (stars[order] >= 4).astype(np.int64), seconds[order])
-
-
-def earlier(user: np.ndarray, seconds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For each rating n, the same user's ratings of strictly earlier time: those at positions [begin[n], end[n]).
-
-    Args:
-      user, seconds: int[n], sorted by user and then by time.
-    """
-    position = np.arange(len(user))
-    new_user = np.diff(user, prepend=-1) != 0
-    new_moment = new_user | (
-        np.diff(seconds, prepend=-1) != 0
-    )  # many ratings share a second: they do not see each other
-    begin = np.maximum.accumulate(np.where(new_user, position, 0))
-    end = np.maximum.accumulate(np.where(new_moment, position, 0))
-    return begin, end
-
-
-class Dataset:
-    """Ratings, split by time, with what was known of the user before each."""
-
-    def __init__(self, ratings: Ratings, past_share: float = 0.8):
-        self.ratings = ratings
-        split = np.quantile(ratings.time, past_share)
-        self.past, self.future = np.flatnonzero(ratings.time < split), np.flatnonzero(ratings.time >= split)
-        self.base_rate = ratings.liked[self.past].mean()
-        first, self.end = earlier(ratings.user, ratings.time)
-        self.begin = np.maximum(first, self.end - MAX_HISTORY)
-        likes_before = np.concatenate([[0], np.cumsum(ratings.liked)])
-        count = self.end - first
-        rate = (likes_before[self.end] - likes_before[first] + PRIOR * self.base_rate) / (count + PRIOR)
-        self.user_stats = np.stack([log_odds(rate), np.log1p(count)], axis=1).astype(np.float32)
-
-    def history(self, events: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The bags of what these events' users rated before: ids 2 * item + liked, and lengths."""
-        lengths = self.end[events] - self.begin[events]
-        starts = np.cumsum(lengths) - lengths
-        positions = np.arange(lengths.sum()) + np.repeat(self.begin[events] - starts, lengths)
-        return 2 * self.ratings.item[positions] + self.ratings.liked[positions], lengths
-
-    def popularity(self) -> np.ndarray:
-        """The baseline for each event of the future: the share of likes among its item's past ratings, smoothed."""
-        size = self.ratings.item.max() + 1
-        item, liked = self.ratings.item[self.past], self.ratings.liked[self.past]
-        likes, count = np.bincount(item, liked, size), np.bincount(item, minlength=size)
-        return ((likes + PRIOR * self.base_rate) / (count + PRIOR))[self.ratings.item[self.future]]
-
-
-def log_odds(p):
-    return np.log(p) - np.log1p(-p)
-
 
 # Model ---------------------------------------------------------------------------------------------------------------
 
@@ -162,15 +85,6 @@ def make_step(emb: jaxtbe.EmbeddingBags, tx: optax.GradientTransformation):
 
 
 # Measures ------------------------------------------------------------------------------------------------------------
-
-
-def auc(labels: np.ndarray, scores: np.ndarray) -> float:
-    """The probability that a random positive scores above a random negative; a tie counts half."""
-    labels = np.asarray(labels, bool)
-    _, group, count = np.unique(scores, return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(count) - (count - 1) / 2)[group]  # from 1, the mean rank for ties
-    positives = labels.sum()
-    return float((ranks[labels].sum() - positives * (positives + 1) / 2) / (positives * (labels.size - positives)))
 
 
 def measure(labels: np.ndarray, logits: np.ndarray) -> dict[str, float]:
@@ -274,7 +188,7 @@ def compare_speed(data: Dataset, num_items: int, rounds: int) -> tuple[float, fl
 
 
 def plot(curve: list[dict[str, float]], baselines: dict[str, dict[str, float]], path: Path) -> None:
-    figure, axes = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
+    figure, axes = new_figure(10, 4)
     epochs = [point["epoch"] for point in curve]
     for axis, name, label in zip(axes, ("auc", "log_loss"), ("AUC", "log loss"), strict=True):
         axis.plot(epochs, [point[name] for point in curve], "o-", markersize=4, label="two-tower model")
@@ -283,11 +197,10 @@ def plot(curve: list[dict[str, float]], baselines: dict[str, dict[str, float]], 
         axis.set(xlabel="epoch", ylabel=label, title=f"{label} on the held-out future")
         axis.grid(alpha=0.3)
     axes[0].legend()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=120)
-    plt.close(figure)
+    save_figure(figure, path)
 
 
+@timed
 def main(argv: list[str] | None = None) -> dict[str, dict[str, float]]:
     parser = argparse.ArgumentParser(description="A two-tower model on MovieLens-100K.")
     parser.add_argument("--epochs", type=int, default=4)
@@ -309,12 +222,8 @@ def main(argv: list[str] | None = None) -> dict[str, dict[str, float]]:
 
     curve = train(data, 2 if args.quick else args.epochs)
     results = baselines | {"two-tower model": curve[-1]}
-    print(f"\n{'held-out future':<28}{'AUC':>8}{'log loss':>10}")
-    for name, values in results.items():
-        print(f"{name:<28}{values['auc']:>8.4f}{values['log_loss']:>10.4f}")
+    print_table("held-out future", results)
     plot(curve, baselines, args.out / "movielens.png")
-    print(f"\nlearning curve: {args.out / 'movielens.png'}")
-
     num_items = 100_000 if args.quick else 1_000_000
     sparse, dense = compare_speed(data, num_items, rounds=6 if args.quick else 16)
     print(

@@ -23,10 +23,11 @@ from jaxtbe.writeback import writeback_loss as writeback_loss
 from jaxtbe.zch.config import Zch as Zch
 
 if TYPE_CHECKING:
+    from jaxtbe import debug as debug
     from jaxtbe import migrate as migrate
     from jaxtbe import optim as optim
 
 __version__ = "0.1.0"
 
 # optax takes longer to import than all the rest: only who uses an optimizer waits for it.
-__getattr__, __dir__ = lazy_names(__name__, {name: f"{__name__}.{name}" for name in ("migrate", "optim")})
+__getattr__, __dir__ = lazy_names(__name__, {name: f"{__name__}.{name}" for name in ("debug", "migrate", "optim")})

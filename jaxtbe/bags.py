@@ -79,6 +79,25 @@ class Bags:
 
         check_bags(self, emb.spec)
 
+    def describe(self) -> str:
+        """What the batch holds, feature by feature, as text: ids, bags, empty ones, lengths; and the padding.
+
+        Waits for the arrays, if they are on a device. Within `jit`, and for arrays of other processes, it tells shapes only.
+
+        Example:
+          >>> import jaxtbe
+          >>> emb = jaxtbe.EmbeddingBags([jaxtbe.Table("item", rows=9, dim=4)], [jaxtbe.Feature("seen", table="item")])
+          >>> print(emb.bags({"seen": [[1, 5, 7], [], [3]]}).describe())
+          3 samples, 16 positions: ids i32[16], offsets i32[4]
+          feature  ids  bags  empty  no id  mean length  longest
+          ------------------------------------------------------
+          seen       4     3      1      0         1.33        3
+          padding: 12 of 16 positions (75%)
+        """
+        from jaxtbe.describe import describe
+
+        return describe(self)
+
     def __repr__(self) -> str:
         kinds = [k for k in ("id_weights", "update_mask") if getattr(self, k) is not None]
         extra = f", with {' and '.join(kinds)}" if kinds else ""

@@ -22,8 +22,14 @@ class _Ragged(NamedTuple):
 def build_bags(spec, ids, id_weights=None, update_mask=None, capacity=None, raw=False) -> Bags:
     """See `EmbeddingBags.bags`. `raw`: keep 64-bit ids, as uint32[N, 2]."""
     _check_features(spec, "ids", ids)
-    raggeds = [_ragged_ids(f.name, ids[f.name], raw, spec.table_of(f).zch is not None) for f in spec.features]
-    batch_size = _batch_size(spec, raggeds)
+    given = {
+        f.name: _ragged_ids(f.name, ids[f.name], raw, spec.table_of(f).zch is not None)
+        for f in spec.features
+        if ids[f.name] is not None
+    }
+    batch_size = _batch_size(given)
+    empty = _Ragged(np.zeros(0, np.int64), np.zeros(batch_size, np.int64), None)
+    raggeds = [given.get(f.name, empty) for f in spec.features]
     lengths = np.concatenate([r.lengths for r in raggeds])
     offsets = np.zeros(lengths.size + 1, np.int64)
     np.cumsum(lengths, out=offsets[1:])
@@ -69,12 +75,18 @@ def _check_features(spec, what: str, data: Any) -> None:
     if missing or unknown:
         got = " and ".join(f"{kind} {names}" for kind, names in (("no", missing), ("unknown", unknown)) if names)
         raise value_error(
-            API, what, f"the features {list(spec.feature_names)}", got, "Give every feature, and no other"
+            API,
+            what,
+            f"the features {list(spec.feature_names)}",
+            got,
+            "Give every feature, None for one that has no ids in this batch, and no other",
         )
 
 
-def _batch_size(spec, raggeds) -> int:
-    sizes = {f.name: r.lengths.size for f, r in zip(spec.features, raggeds, strict=True)}
+def _batch_size(given: dict[str, _Ragged]) -> int:
+    sizes = {name: ragged.lengths.size for name, ragged in given.items()}
+    if not sizes:
+        raise value_error(API, "features", "ids for one of them at least", "None for each", "Skip batches without ids")
     if len(set(sizes.values())) > 1:
         raise value_error(API, "features", "one batch size", str(sizes), "Give every feature as many samples")
     if 0 in sizes.values():
@@ -188,7 +200,7 @@ def _companion(spec, raggeds, what, data, dtype, fill, capacity):
         raise value_error(API, what, f"features among {list(spec.feature_names)}", str(unknown), "Correct the name")
     flat, at = np.full(capacity, fill, dtype), 0
     for feature, ids in zip(spec.features, raggeds, strict=True):
-        if feature.name in data:
+        if data.get(feature.name) is not None:
             flat[at : at + ids.values.size] = _companion_values(feature.name, data[feature.name], ids, what, dtype)
         at += ids.values.size
     return flat

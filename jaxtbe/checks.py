@@ -13,10 +13,11 @@ from jaxtbe.errors import value_error
 from jaxtbe.ids import unpack_ids
 from jaxtbe.names import name_of, stable_id
 from jaxtbe.spec import Spec
+from jaxtbe.text import array_text
 
 
 @jax.tree_util.register_dataclass
-@dataclasses.dataclass
+@dataclasses.dataclass(repr=False)
 class FaultCounts:
     """Faulty ids seen so far, for each table of an optimizer.
 
@@ -31,6 +32,9 @@ class FaultCounts:
     @classmethod
     def zeros(cls, tables: tuple[str, ...]) -> "FaultCounts":
         return cls(jnp.zeros((len(tables), 3), jnp.int32), tables)
+
+    def __repr__(self) -> str:
+        return f"FaultCounts({array_text(self.counts)} of {', '.join(self.tables)})"
 
     def add(self, spec: Spec, faults: jax.Array) -> "FaultCounts":
         """Counts the faults i32[F, 2] of one lookup as well."""

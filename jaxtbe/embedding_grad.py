@@ -9,10 +9,11 @@ import jax.numpy as jnp
 from jaxtbe.bags import Bags
 from jaxtbe.errors import type_error
 from jaxtbe.spec import Spec
+from jaxtbe.text import tree_text
 
 
 @jax.tree_util.register_dataclass
-@dataclasses.dataclass
+@dataclasses.dataclass(repr=False)
 class LookupGrad:
     """One lookup's share of a gradient.
 
@@ -27,6 +28,9 @@ class LookupGrad:
     bags: Bags
     faults: Any
     spec: Spec = dataclasses.field(metadata={"static": True})
+
+    def __repr__(self) -> str:
+        return f"LookupGrad({tree_text(self.d_acts)}, {self.bags!r})"
 
 
 @jax.tree_util.register_dataclass

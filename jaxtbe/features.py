@@ -3,12 +3,13 @@
 import dataclasses
 
 from jaxtbe.errors import type_error, value_error
+from jaxtbe.text import config_text
 
 POOLINGS = ("sum", "mean", "none")
 ACCESSES = ("read_write", "read_only", "write_only")
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Feature:
     """A named stream of bags of ids, looked up in one table.
 
@@ -69,6 +70,9 @@ class Feature:
                 repr(self.max_length),
                 "Leave it out, or use pooling='none'",
             )
+
+    def __repr__(self) -> str:
+        return config_text(self)
 
     @property
     def reads(self) -> bool:

@@ -33,7 +33,7 @@ from jaxtbe.zch import ZchReport, ZchState
 _init_table = jax.jit(Table.init, static_argnums=0)
 
 
-@dataclasses.dataclass(frozen=True, init=False)
+@dataclasses.dataclass(frozen=True, init=False, repr=False)
 class EmbeddingBags:
     """Embedding tables and the features that look them up: static, hashable, without arrays.
 
@@ -135,6 +135,26 @@ class EmbeddingBags:
         """The features, in the order in which they were given."""
         return self.spec.features
 
+    def __repr__(self) -> str:
+        from jaxtbe.summary import spec_text
+
+        return f"EmbeddingBags({spec_text(self.spec)})"
+
+    def summary(self, params: Any = None, opt_state: Any = None) -> str:
+        """Tables and features as text, with what they take in memory. Reads no array's values.
+
+        Args:
+          params: an `EmbeddingParams` with the tables, or any tree that holds it (arrays or their shapes): checked, and
+            where they are split over devices, the bytes on one are told. Or None.
+          opt_state: an optimizer state that holds that of the tables: adds its bytes. Or None.
+
+        Returns:
+          Lines of text, to be printed.
+        """
+        from jaxtbe.summary import summarize
+
+        return summarize(self.spec, params, opt_state)
+
     def init(self, key: jax.Array) -> EmbeddingParams:
         """Initial tables. Each depends on the key and the table's name alone, not on what other tables there are."""
         init = _init_table if self.spec.sharding is None else functools.partial(init_sharded, self.spec.sharding)
@@ -151,8 +171,8 @@ class EmbeddingBags:
 
         Args:
           ids: for each feature one of: a 1-D array (one id a sample), a 2-D array (negative, or -1 for raw ids: no id), a list
-            of lists, or a
-            pair `(ids, lengths)`. Integers of any width that are row numbers; for tables with `zch`, any int64.
+            of lists, or a pair `(ids, lengths)`; or None: it has no ids in this batch, every bag is empty. Integers of any
+            width that are row numbers; for tables with `zch`, any int64.
           id_weights: for some features, weights in the same form; other features get 1.
           update_mask: for some features, booleans in the same form; other features get True.
           capacity: positions to pad to, so that shapes repeat and nothing recompiles. None picks one of a small set of sizes.
@@ -280,7 +300,12 @@ class EmbeddingBags:
 
     def find(self, zch_state: Mapping[str, ZchState], bags: Bags) -> Bags:
         """Turns raw 64-bit ids into rows and changes nothing: for serving. Unknown ids read as `Zch.on_full` says."""
-        return remapping.find(self.spec, zch_state, bags)
+        return remapping.find(self.spec, zch_state, bags)[0]
+
+    def find_with_reports(self, zch_state: Mapping[str, ZchState], bags: Bags) -> tuple[Bags, dict[str, ZchReport]]:
+        """`find`, and for each table with a ZCH how many of the batch's ids it has: a `ZchReport`, as `ZchMetrics` adds up."""
+        found, reports = remapping.find(self.spec, zch_state, bags)
+        return found, {name: report() for name, report in reports.items()}
 
     def reset_rows(
         self, params: EmbeddingParams, opt_state: Any, reports: Mapping[str, ZchReport], seed: Any = 0

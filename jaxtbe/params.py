@@ -6,10 +6,11 @@ from typing import Any
 import jax
 
 from jaxtbe.errors import type_error, value_error
+from jaxtbe.text import array_text, tree_text
 
 
 @jax.tree_util.register_dataclass
-@dataclasses.dataclass
+@dataclasses.dataclass(repr=False)
 class EmbeddingParams:
     """The parameters of an `EmbeddingBags`: ordinary named arrays, so they shard, checkpoint and print like any other.
 
@@ -19,7 +20,10 @@ class EmbeddingParams:
 
     tables: dict[str, Any]
     # Set by `value_and_grad` while it traces a loss, so that lookups find their way back to it.
-    recording: Any = dataclasses.field(default=None, metadata={"static": True}, repr=False)
+    recording: Any = dataclasses.field(default=None, metadata={"static": True})
+
+    def __repr__(self) -> str:
+        return f"EmbeddingParams({tree_text(self.tables)})"
 
     def table(self, spec_table, api: str):
         """The array of a `Table`, its shape and dtype checked."""
@@ -44,7 +48,7 @@ class EmbeddingParams:
 
 
 @jax.tree_util.register_dataclass
-@dataclasses.dataclass
+@dataclasses.dataclass(repr=False)
 class Overwrite:
     """A new value that stands where an optax update does: `old + Overwrite(new)` is `new`.
 
@@ -55,6 +59,9 @@ class Overwrite:
 
     def __radd__(self, old):
         return self.value
+
+    def __repr__(self) -> str:
+        return f"Overwrite({array_text(self.value)})"
 
 
 def is_params(x: Any) -> bool:

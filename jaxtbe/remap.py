@@ -1,7 +1,7 @@
 """Raw ids of a batch to rows, over all tables of an `EmbeddingBags`."""
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -49,21 +49,25 @@ def remap(
     return new_state, bags.replace(ids=zch.merge_rows(*rows)), reports
 
 
-def find(spec: Spec, state: Mapping[str, zch.ZchState], bags: Bags) -> Bags:
-    """See `EmbeddingBags.find`."""
+def find(
+    spec: Spec, state: Mapping[str, zch.ZchState], bags: Bags
+) -> tuple[Bags, Mapping[str, Callable[[], zch.ZchReport]]]:
+    """See `EmbeddingBags.find`. The reports are functions: only who asks for one computes it."""
     _check("jaxtbe.EmbeddingBags.find", spec, state, bags)
     bags, _ = gather_bags(spec, jax.tree.map(jnp.asarray, bags))
-    rows = [_plain_rows(spec, bags)]
+    rows, reports = [_plain_rows(spec, bags)], {}
     for table in spec.tables:
         if table.zch is not None:
             access = tuple("read_only" if f.table == table.name else None for f in spec.features)
             operands = state[table.name], bags.ids, bags.offsets
             static: dict[str, Any] = {"access": access, "implementation": spec.implementation}
             if _is_split(spec, table):
-                rows.append(sharded_find(spec.sharding, *operands, zch_config=table.zch, **static))
+                of_table, status = sharded_find(spec.sharding, *operands, zch_config=table.zch, **static)
             else:
-                rows.append(zch.find(*operands, zch=table.zch, **static)[0])
-    return bags.replace(ids=zch.merge_rows(*rows))
+                of_table, status = zch.find(*operands, zch=table.zch, **static)
+            rows.append(of_table)
+            reports[table.name] = functools.partial(zch.find_report, state[table.name], status)
+    return bags.replace(ids=zch.merge_rows(*rows)), reports
 
 
 def _is_split(spec: Spec, table) -> bool:

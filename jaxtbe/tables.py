@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxtbe.errors import type_error, value_error
+from jaxtbe.text import config_text
 from jaxtbe.zch.config import Zch
 
 DTYPES = (jnp.dtype(jnp.float32), jnp.dtype(jnp.bfloat16), jnp.dtype(jnp.float16))
@@ -52,7 +53,7 @@ def uniform_rows(key: jax.Array, number: Any, shape: tuple[int, int], dtype: Any
     return jnp.minimum(number * block, rows - block), values
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Table:
     """A 2-D table of embedding rows: a description without arrays, batch size or device.
 
@@ -120,6 +121,9 @@ class Table:
                 "Pass zch=jaxtbe.Zch(...)",
             )
         self.zch.check(self.name, self.rows)
+
+    def __repr__(self) -> str:
+        return config_text(self)
 
     def init(self, key: jax.Array) -> jax.Array:
         """The table's initial value, dtype[rows, dim]."""

@@ -111,3 +111,11 @@ def test_a_batch_is_a_jit_argument_and_a_vmap_free_pytree():
     doubled = jax.tree.map(lambda x: x, bags)
     assert doubled.features == bags.features
     assert jax.jit(lambda b: jnp.sum(b.ids))(bags) == np.sum(bags.ids)
+
+
+def test_none_is_a_feature_without_ids():
+    bags = EMB.bags({"a": LISTS, "b": None}, id_weights={"a": [[1.0, 2.0], [], [3.0, 4.0, 5.0]], "b": None})
+    want = EMB.bags({"a": LISTS, "b": [[], [], []]}, id_weights={"a": [[1.0, 2.0], [], [3.0, 4.0, 5.0]]})
+    for got, expected in zip(jax.tree.leaves(bags), jax.tree.leaves(want), strict=True):
+        np.testing.assert_array_equal(got, expected)
+    assert bags.batch_size == 3 and EMB.bags({"a": None, "b": np.array([1])}).offsets.tolist() == [0, 0, 1]

@@ -139,7 +139,12 @@ ERRORS = {
     "missing feature": (
         lambda: spec().bags({"history": [[1]]}),
         ValueError,
-        r"got no \['item_id'\]. Give every feature",
+        r"got no \['item_id'\]. Give every feature, None for one that has no ids in this batch, and no other",
+    ),
+    "no ids at all": (
+        lambda: spec().bags({"history": None, "item_id": None}),
+        ValueError,
+        "features: expected ids for one of them at least, got None for each. Skip batches",
     ),
     "unknown feature": (
         lambda: spec().bags({"history": [[1]], "item_id": [1], "x": [1]}),

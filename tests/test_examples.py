@@ -3,6 +3,9 @@
 import functools
 import importlib.metadata
 import importlib.util
+import json
+import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -15,8 +18,11 @@ pytest.importorskip("matplotlib")
 pytest.importorskip("tqdm")
 
 
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
 def load_example(name: str):
-    path = Path(__file__).parent.parent / "examples" / f"{name}.py"
+    path = EXAMPLES / f"{name}.py"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -25,6 +31,8 @@ def load_example(name: str):
     return module
 
 
+report = load_example("report")
+source = load_example("ratings")
 movielens = load_example("movielens")
 memory_layer = load_example("memory_layer")
 memory_layer_zch = load_example("memory_layer_zch")
@@ -41,13 +49,12 @@ def needs_data(wheel: str):
     return pytest.mark.skipif(not installed(wheel), reason=f"the wheel {wheel}, which ships the data, is not installed")
 
 
-@pytest.mark.parametrize("example", [movielens, memory_layer], ids=["movielens", "memory_layer"])
-def test_auc_counts_pairs(example):
+def test_auc_counts_pairs():
     rng = np.random.default_rng(0)
     for levels in (2, 5, 1000):  # many ties, some, hardly any
         labels, scores = rng.random(200) < 0.3, rng.integers(levels, size=200) / levels
         difference = scores[labels][:, None] - scores[~labels][None, :]
-        assert example.auc(labels, scores) == pytest.approx(np.mean((difference > 0) + 0.5 * (difference == 0)))
+        assert report.auc(labels, scores) == pytest.approx(np.mean((difference > 0) + 0.5 * (difference == 0)))
 
 
 # movielens -----------------------------------------------------------------------------------------------------------
@@ -58,29 +65,29 @@ def make_ratings(n: int = 600, users: int = 5, seconds: int = 150):
     rng = np.random.default_rng(1)
     user, time = rng.integers(users, size=n), rng.integers(seconds, size=n)
     order = np.lexsort((time, user))
-    return movielens.Ratings(user[order], rng.integers(30, size=n), rng.integers(2, size=n), time[order])
+    return source.Ratings(user[order], rng.integers(30, size=n), rng.integers(2, size=n), time[order])
 
 
 def test_history_is_the_users_earlier_ratings():
     ratings = make_ratings()
-    data = movielens.Dataset(ratings)
+    data = source.Dataset(ratings)
     events = np.random.default_rng(2).permutation(600)[:300]
     ids, lengths = data.history(events)
     for event, bag in zip(events, np.split(ids, np.cumsum(lengths)[:-1]), strict=True):
         before = (ratings.user == ratings.user[event]) & (ratings.time < ratings.time[event])
         expected = (2 * ratings.item + ratings.liked)[before]  # in the order of their time
-        np.testing.assert_array_equal(bag, expected[-movielens.MAX_HISTORY :])
+        np.testing.assert_array_equal(bag, expected[-source.MAX_HISTORY :])
         assert data.user_stats[event, 1] == pytest.approx(np.log1p(before.sum()))
-    assert max(lengths) == movielens.MAX_HISTORY
+    assert max(lengths) == source.MAX_HISTORY
 
 
 def test_the_future_changes_nothing_of_the_past():
     ratings = make_ratings()
-    data = movielens.Dataset(ratings)
+    data = source.Dataset(ratings)
     assert ratings.time[data.past].max() < ratings.time[data.future].min()
     liked = ratings.liked.copy()
     liked[data.future] = 1 - liked[data.future]
-    other = movielens.Dataset(ratings._replace(liked=liked))
+    other = source.Dataset(ratings._replace(liked=liked))
     np.testing.assert_array_equal(data.user_stats[data.past], other.user_stats[data.past])
     np.testing.assert_array_equal(data.history(data.past)[0], other.history(data.past)[0])
     np.testing.assert_array_equal(data.popularity(), other.popularity())
@@ -225,3 +232,76 @@ def test_raw_ids_with_fewer_rows_keep_most_of_the_memory():
     scalars = report.scalars["40% of rows"]
     assert scalars["zch/aircraft/evictions"] > scalars["zch/aircraft/occupancy"]  # more than once round
     assert scalars["zch/aircraft/load"] <= 1
+
+
+# Short ones, each in a process of its own ------------------------------------------------------------------------------
+
+
+def run_example(name: str, *args: str) -> str:
+    """What an example prints. It ends with its time."""
+    command = [sys.executable, str(EXAMPLES / f"{name}.py"), "--quick", *args]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert re.search(rf"^{name}\.py: \d+\.\d s$", done.stdout, re.MULTILINE)
+    return done.stdout
+
+
+@pytest.mark.slow
+@needs_data("recbole")
+@pytest.mark.parametrize(
+    ("name", "package", "least"),
+    [
+        ("quickstart", "jax", 0.69),
+        ("flax_nnx", "flax", 0.69),
+        ("equinox_model", "equinox", 0.69),
+        ("input_pipeline", "grain", 0.69),
+    ],
+)
+def test_models_predict_the_held_out_future(name, package, least):
+    if not installed(package):
+        pytest.skip(f"needs {package}")
+    auc = float(re.findall(r"AUC on the held-out future: (\S+)", run_example(name))[0])
+    assert least < auc < 0.8
+
+
+@pytest.mark.slow
+@needs_data("recbole")
+def test_batches_from_workers_are_those_of_one_process():
+    if not installed("grain"):
+        pytest.skip("needs grain")
+    here, workers = (run_example("input_pipeline", "--workers", n) for n in "02")
+    assert re.findall("AUC.*", here) == re.findall("AUC.*", workers)
+
+
+@pytest.mark.slow
+@needs_data("recbole")
+def test_a_killed_run_resumes_to_the_same_bits():
+    if not installed("orbax-checkpoint"):
+        pytest.skip("needs orbax-checkpoint")
+    printed = run_example("checkpoint_resume")
+    resumed, undisturbed = re.findall(r"digest (\w{64}) from step (\d+)", printed)
+    assert resumed[0] == undisturbed[0] and int(resumed[1]) > 0 == int(undisturbed[1])
+
+
+@pytest.mark.slow
+@needs_data("recbole")
+def test_a_fresh_process_serves_the_exported_model(tmp_path):
+    if not installed("flatbuffers"):
+        pytest.skip("needs flatbuffers")
+    printed = run_example("serve", "--out", str(tmp_path))
+    assert printed.count("may like") == 3 and "the same answers" in printed
+    source = (EXAMPLES / "serving_process.py").read_text()
+    assert "ratings" not in source and "optax" not in source and "import serve" not in source
+
+
+@pytest.mark.slow
+@needs_data("recbole")
+def test_the_notebook_runs(capsys):
+    cells = json.loads((EXAMPLES / "quickstart.ipynb").read_text())["cells"]
+    namespace: dict = {"__name__": "__main__"}
+    for number, cell in enumerate(cells):
+        if cell["cell_type"] == "code":
+            assert not cell["outputs"], "clear the outputs before you commit"
+            exec(compile("".join(cell["source"]), f"cell {number}", "exec"), namespace)
+    assert namespace["result"] > 0.7
+    assert "in place" in capsys.readouterr().out

@@ -70,6 +70,26 @@ def test_raw_ids_of_any_sign_train_and_are_found():
     jaxtbe.check(state)
 
 
+@pytest.mark.parametrize("sharded", [False, True])
+def test_find_tells_how_many_ids_it_knows(sharded):
+    emb = make()
+    if sharded:
+        emb = emb.shard(jax.make_mesh((1,), ("data",)))
+    zch_state, _, _ = emb.remap(emb.init_zch(), batch(emb, raw_ids(0, 5)))
+    asked = batch(emb, np.concatenate([raw_ids(0, 5), raw_ids(1, 3), [-1]]), friends=np.full(9, raw_ids(1, 1)[0]))
+    found, reports = jax.jit(emb.find_with_reports)(zch_state, asked)
+    np.testing.assert_array_equal(found.ids, emb.find(zch_state, asked).ids)
+    metrics = jaxtbe.zch.ZchMetrics({"user": 10})
+    for _ in range(2):
+        metrics.update(reports)
+    scalars = {name.removeprefix("zch/user/"): value for name, value in metrics.scalars().items()}
+    assert (scalars["positions"], scalars["read_hits"], scalars["read_misses"]) == (34, 10, 24)
+    assert scalars["read_hit_rate"] == pytest.approx(10 / 34) and scalars["occupancy"] == 5
+    assert "hit_rate" not in scalars and scalars["evictions"] == 0
+    after = emb.reset_rows(emb.init(jax.random.key(0)), None, reports)[0]  # nothing was evicted: nothing changes
+    np.testing.assert_array_equal(after.tables["user"], emb.init(jax.random.key(0)).tables["user"])
+
+
 def test_read_only_features_insert_nothing():
     emb = make()
     zch_state, bags, _ = emb.remap(emb.init_zch(), batch(emb, raw_ids(0, 5), friends=raw_ids(1, 5)))

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from zch_cases import assert_same
 
+import jaxtbe
 from jaxtbe import pack_ids, zch
 
 CONFIG = zch.Zch(policy="ttl", ttl=1, max_probe=4)
@@ -99,3 +100,16 @@ def test_other_texts_are_refused(text):
         ValueError, match=r"from_json: text: expected format 'jaxtbe.zch', version 1, got .*\. Pass what"
     ):
         zch.from_json(text)
+
+
+def test_tables_tell_their_layout_themselves():
+    emb = jaxtbe.EmbeddingBags(
+        [jaxtbe.Table("user", rows=16, dim=2, zch=zch.Zch(buckets=4)), jaxtbe.Table("plain", rows=3, dim=2)],
+        [jaxtbe.Feature("user_id", table="user")],
+    )
+    text = zch.to_json(emb.tables)
+    assert text == zch.to_json({"user": (16, zch.Zch(buckets=4))})
+    assert zch.from_json(text, expected=emb.tables) == {"user": (16, zch.Zch(buckets=4))}
+    other = [jaxtbe.Table("user", rows=32, dim=2, zch=zch.Zch(buckets=4))]
+    with pytest.raises(ValueError, match=r"table 'user': expected rows=32, got rows=16 in the checkpoint"):
+        zch.from_json(text, expected=other)

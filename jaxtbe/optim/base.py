@@ -17,6 +17,7 @@ from jaxtbe.optim.group import make_groups
 from jaxtbe.optim.options import Options
 from jaxtbe.params import Overwrite, is_params
 from jaxtbe.sharding.update import sharded_group_update
+from jaxtbe.text import array_text, tree_text
 
 API = "jaxtbe.optim"
 
@@ -33,6 +34,9 @@ class TableOptimizerState(NamedTuple):
     count: jax.Array  # type: ignore[assignment]  # optax's name, which tuples use too
     tables: Any
     faults: Any
+
+    def __repr__(self) -> str:
+        return f"TableOptimizerState(count={array_text(self.count)}, tables={tree_text(self.tables)})"
 
 
 class TableOptimizer(optax.GradientTransformation):

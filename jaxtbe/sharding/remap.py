@@ -62,13 +62,14 @@ def sharded_remap(sharding: Sharding, state: zch.ZchState, ids, offsets, *, zch_
 
 
 def sharded_find(sharding: Sharding, state: zch.ZchState, ids, offsets, *, zch_config: zch.Zch, access, implementation):
-    """`jaxtbe.zch.find` of a table whose buckets are split over devices: rows i32[N]."""
+    """`jaxtbe.zch.find` of a table whose buckets are split over devices: rows i32[N] and status i8[N]."""
     local_config = zch.shard_config(zch_config, sharding.devices)
 
     def on_device(state, ids, offsets):
         own = _own_ids(sharding, zch_config, ids)
-        rows, _ = zch.find(state, own, offsets, zch=local_config, access=access, implementation=implementation)
-        return _whole_rows(sharding, rows, state.rows)
+        rows, status = zch.find(state, own, offsets, zch=local_config, access=access, implementation=implementation)
+        status = jax.lax.pmax(status.astype(jnp.int32), sharding.axis).astype(jnp.int8)
+        return _whole_rows(sharding, rows, state.rows), status
 
     in_specs = _state_specs(sharding, state), P(), P()
-    return sharding.on_each_device(on_device, in_specs, P(), state, ids, offsets)
+    return sharding.on_each_device(on_device, in_specs, (P(), P()), state, ids, offsets)

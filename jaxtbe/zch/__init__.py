@@ -8,6 +8,7 @@ from jaxtbe.ops.zch_codes import ZchStatus as ZchStatus
 from jaxtbe.zch.config import Zch as Zch
 from jaxtbe.zch.remap import ZchReport as ZchReport
 from jaxtbe.zch.remap import find as find
+from jaxtbe.zch.remap import find_report as find_report
 from jaxtbe.zch.remap import remap as remap
 from jaxtbe.zch.reshard import reshard as reshard
 from jaxtbe.zch.reshard import shard_config as shard_config

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 
 from jaxtbe.errors import type_error, value_error
+from jaxtbe.text import config_text
 
 _API = "jaxtbe.Zch"
 _LIMIT = 2**31
@@ -15,7 +16,7 @@ _CHOICES = {
 }
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Zch:
     """Keys a table by raw 64-bit ids: an open-addressing hash table whose slot numbers are the table's row numbers.
 
@@ -77,6 +78,9 @@ class Zch:
                 f"reserved={self.reserved} with on_full={self.on_full!r}",
                 "Set both or neither",
             )
+
+    def __repr__(self) -> str:
+        return config_text(self)
 
     def _check_int(self, name: str, least: int) -> None:
         value = getattr(self, name)

@@ -9,8 +9,10 @@ import numpy as np
 
 from jaxtbe.errors import type_error, value_error
 from jaxtbe.ids import id_words
+from jaxtbe.ops.zch_codes import COUNTERS, ZchStatus
 from jaxtbe.ops.zch_find import zch_find
 from jaxtbe.ops.zch_insert import ZchBatch, zch_insert
+from jaxtbe.text import array_text
 from jaxtbe.zch.config import Zch
 from jaxtbe.zch.state import ZchState, check_state
 
@@ -18,7 +20,7 @@ _ACCESSES = ("read_write", "read_only", "write_only", None)
 
 
 @jax.tree_util.register_dataclass
-@dataclasses.dataclass
+@dataclasses.dataclass(repr=False)
 class ZchReport:
     """What a remap did, of one table.
 
@@ -35,6 +37,9 @@ class ZchReport:
     evicted_ids: Any
     counters: Any
     evicted_age: Any
+
+    def __repr__(self) -> str:
+        return f"ZchReport({', '.join(f'{k}={array_text(v)}' for k, v in vars(self).items())})"
 
 
 def remap(
@@ -128,6 +133,23 @@ def find(
         offsets = jnp.asarray([0, ids.shape[0]], jnp.int32)
     _check_batch(api, ids, offsets, access)
     return zch_find(state.identities, ids, offsets, zch=zch, access=access, implementation=implementation)
+
+
+def find_report(state: ZchState, status: jax.Array) -> ZchReport:
+    """What a `find` saw, in the form of what a remap did: for `ZchMetrics`, or for the hit rate of one batch.
+
+    Args:
+      state: of the table.
+      status: i8[N], what `find` returned.
+
+    Returns:
+      A `ZchReport` whose counters say positions, read hits, read misses and occupancy; nothing was evicted.
+    """
+    hits, misses = (jnp.sum(status == code, dtype=jnp.int32) for code in (ZchStatus.READ_HIT, ZchStatus.READ_MISS))
+    values = {"positions": hits + misses, "read_hits": hits, "read_misses": misses, "occupancy": state.occupancy}
+    counters = jnp.stack([jnp.asarray(values.get(name, 0), jnp.int32) for name in COUNTERS])
+    nothing = jnp.zeros((0,), jnp.int32)
+    return ZchReport(status, nothing, jnp.zeros((0, 2), jnp.uint32), counters, jnp.zeros((), jnp.float32))
 
 
 def _check_batch(api: str, ids, offsets, access: tuple[str | None, ...]) -> None:

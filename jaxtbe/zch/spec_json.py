@@ -2,8 +2,8 @@
 
 import dataclasses
 import json
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from jaxtbe.errors import value_error
 from jaxtbe.zch.config import Zch
@@ -20,23 +20,36 @@ class TableLayout(NamedTuple):
     zch: Zch
 
 
-def to_json(tables: Mapping[str, TableLayout | tuple[int, Zch]]) -> str:
+Tables = Mapping[str, TableLayout | tuple[int, Zch]] | Sequence[Any]
+
+
+def to_json(tables: Tables) -> str:
     """JSON text that says how the tables are laid out.
 
     Args:
-      tables: table name to (rows, Zch).
+      tables: `EmbeddingBags.tables`, or other `jaxtbe.Table`s, of which those with a ZCH count; or table name to (rows, Zch).
+
+    Example:
+      >>> import jaxtbe
+      >>> emb = jaxtbe.EmbeddingBags(
+      ...     [jaxtbe.Table("user", rows=64, dim=8, zch=jaxtbe.Zch())], [jaxtbe.Feature("user_id", table="user")])
+      >>> text = jaxtbe.zch.to_json(emb.tables)
+      >>> jaxtbe.zch.from_json(text, expected=emb.tables)["user"].rows
+      64
     """
-    layouts = {name: {"rows": int(rows), "zch": dataclasses.asdict(zch)} for name, (rows, zch) in tables.items()}
+    layouts = {
+        name: {"rows": int(rows), "zch": dataclasses.asdict(zch)} for name, (rows, zch) in _layouts(tables).items()
+    }
     text = {"format": _FORMAT, "version": _VERSION, "hash": _HASH, "tables": layouts}
     return json.dumps(text, indent=2, sort_keys=True)
 
 
-def from_json(text: str, expected: Mapping[str, TableLayout | tuple[int, Zch]] | None = None) -> dict[str, TableLayout]:
+def from_json(text: str, expected: Tables | None = None) -> dict[str, TableLayout]:
     """Reads what `to_json` wrote.
 
     Args:
       text: the JSON.
-      expected: table name to (rows, Zch): what the arrays will be used with; or None: not compared.
+      expected: what the arrays will be used with, in the form that `to_json` takes; or None: not compared.
 
     Returns:
       Table name to `TableLayout`.
@@ -61,8 +74,14 @@ def from_json(text: str, expected: Mapping[str, TableLayout | tuple[int, Zch]] |
         )
     tables = {name: TableLayout(table["rows"], Zch(**table["zch"])) for name, table in spec["tables"].items()}
     if expected is not None:
-        _compare(api, tables, expected)
+        _compare(api, tables, _layouts(expected))
     return tables
+
+
+def _layouts(tables: Tables) -> Mapping[str, TableLayout | tuple[int, Zch]]:
+    if isinstance(tables, Mapping):
+        return tables
+    return {t.name: TableLayout(t.rows, t.zch) for t in tables if t.zch is not None}
 
 
 def _compare(api: str, saved: Mapping[str, TableLayout], expected: Mapping[str, TableLayout | tuple[int, Zch]]) -> None:

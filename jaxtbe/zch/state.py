@@ -8,11 +8,12 @@ import jax.numpy as jnp
 
 from jaxtbe.errors import type_error, value_error
 from jaxtbe.ops.zch_insert import ZchSlots
+from jaxtbe.text import array_text
 from jaxtbe.zch.config import Zch
 
 
 @jax.tree_util.register_dataclass
-@dataclasses.dataclass
+@dataclasses.dataclass(repr=False)
 class ZchState:
     """The slots of one table: plain integer arrays, a pytree, kept apart from the float parameters.
 
@@ -32,6 +33,10 @@ class ZchState:
     def rows(self) -> int:
         """Slots, which are the table's rows."""
         return self.identities.shape[0]
+
+    def __repr__(self) -> str:
+        fields = ("identities", "last_seen", "counts", "occupancy")
+        return f"ZchState({', '.join(f'{f}={array_text(getattr(self, f))}' for f in fields)})"
 
     def slots(self) -> ZchSlots:
         """The same arrays as `jaxtbe.ops` takes them."""

@@ -1,0 +1,5 @@
+"""Aids that look at a training step without running it."""
+
+from jaxtbe.debug.check_in_place import check_in_place as check_in_place
+from jaxtbe.debug.report import Finding as Finding
+from jaxtbe.debug.report import InPlaceReport as InPlaceReport
