@@ -13,6 +13,7 @@ import pytest
 import jaxtbe
 
 PROGRAM = pathlib.Path(__file__).with_name("sharding_program.py")
+SCALING = PROGRAM.parent.parent / "docs" / "scaling.md"
 
 
 @pytest.mark.slow
@@ -20,6 +21,17 @@ PROGRAM = pathlib.Path(__file__).with_name("sharding_program.py")
 def test_a_mesh_trains_as_one_device_does(devices, mode):
     run = subprocess.run([sys.executable, PROGRAM, str(devices), mode], capture_output=True, text=True)
     assert run.returncode == 0 and "passed" in run.stdout, run.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("devices", [1, 2, 4, 8])
+def test_the_counted_table_of_the_docs(devices):
+    run = subprocess.run([sys.executable, PROGRAM, str(devices), "count"], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    rows = [line for line in run.stdout.splitlines() if line.startswith("|")]
+    assert len(rows) == 2
+    for row in rows:
+        assert row in SCALING.read_text().splitlines()
 
 
 def one_device_mesh():
@@ -87,6 +99,14 @@ def test_messages():
         make().shard(mesh, {"u": "rows"})
     with raises(ValueError, shard + "table 't': expected 'rows' or 'replicated', got 'columns'."):
         make().shard(mesh, {"t": "columns"})
+    with raises(ValueError, shard + "peer_capacity: expected tables among ['t'], got ['u']."):
+        make().shard(mesh, peer_capacity={"u": 3})
+    with raises(ValueError, shard + "peer_capacity of table 't': expected a positive number of rows, got 0."):
+        make().shard(mesh, peer_capacity={"t": 0})
+    with raises(
+        ValueError, shard + "peer_capacity of table 't': expected a table that is split, got a replicated one."
+    ):
+        make().shard(mesh, {"t": "replicated"}, peer_capacity={"t": 3})
     for method, args in (("shardings", (0,)), ("global_bags", (None,))):
         with raises(ValueError, f"jaxtbe.EmbeddingBags.{method}: EmbeddingBags: expected one over a mesh"):
             getattr(make(), method)(*args)

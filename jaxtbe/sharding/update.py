@@ -10,7 +10,7 @@ from jax.sharding import PartitionSpec as P
 
 from jaxtbe.errors import value_error
 from jaxtbe.ops.update import UpdateLookup
-from jaxtbe.sharding.blocks import take_share
+from jaxtbe.sharding.blocks import take_shares
 from jaxtbe.sharding.placement import Sharding
 
 _SMALL = 1024  # elements of a token that may travel to every device
@@ -37,7 +37,7 @@ def update_on_devices(
     sharding: Sharding,
     change: Callable,
     names: Sequence[str],
-    rows: Sequence[int],
+    shapes: Sequence[tuple[int, int]],
     lookups: Sequence[UpdateLookup],
     arrays: Sequence[Any],
     tokens: Sequence[jax.Array] = (),
@@ -48,16 +48,16 @@ def update_on_devices(
     Args:
       sharding: of the tables.
       change: returns new arrays, in the structure of `arrays`.
-      names, rows: of the tables of the call, in its order.
+      names, shapes: of the tables of the call, in its order.
       lookups: of the whole batch.
       arrays: for each table a pytree of arrays that belong to it: the table, its optimizer state.
       tokens: computed before the change.
       more: arrays that are whole on every device.
     """
-    array_specs = [row_specs(sharding, n, r, of) for n, r, of in zip(names, rows, arrays, strict=True)]
+    array_specs = [row_specs(sharding, n, r, of) for n, (r, _), of in zip(names, shapes, arrays, strict=True)]
 
     def on_device(arrays, lookups, tokens, more):
-        shares = [take_share(sharding, names, rows, lookup) for lookup in lookups]
+        shares = [share for lookup in lookups for share in take_shares(sharding, names, shapes, lookup)]
         return change(shares, arrays, tokens, more)
 
     return sharding.on_each_device(
@@ -85,9 +85,10 @@ def sharded_group_update(group, tables, states, configs, count):
         new_tables, new_states = configs[0].update(own, tables, states, configs, count)
         return list(zip(new_tables, new_states, strict=True))
 
-    rows = [shape[0] for shape in group.shapes]
     arrays = list(zip(tables, states, strict=True))
-    new = update_on_devices(group.sharding, change, group.tables, rows, group.lookups, arrays, group.tokens, count)
+    new = update_on_devices(
+        group.sharding, change, group.tables, group.shapes, group.lookups, arrays, group.tokens, count
+    )
     new_tables, new_states = zip(*new, strict=True)
     return list(new_tables), list(new_states)
 
@@ -112,7 +113,7 @@ def sharded_square_norms(sharding: Sharding, square_norms: Callable, names, shap
     )
 
     def on_device(lookups):
-        shares = [take_share(sharding, names, [r for r, _ in shapes], lookup) for lookup in lookups]
+        shares = [share for lookup in lookups for share in take_shares(sharding, names, shapes, lookup)]
         norms = square_norms(shares, shapes=local)
         return jnp.where(split, jax.lax.psum(norms, sharding.axis), norms)
 
