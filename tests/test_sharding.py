@@ -5,10 +5,13 @@ import re
 import subprocess
 import sys
 
+import hypothesis
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from cases import cases, lookup, to_bags, train_step
+from hypothesis import strategies as st
 
 import jaxtbe
 
@@ -44,9 +47,10 @@ def make(rows=8, **table):
     )
 
 
-def test_a_mesh_of_one_device_changes_nothing():
+@pytest.mark.parametrize("peer_capacity", [None, {"t": 3}])
+def test_a_mesh_of_one_device_changes_nothing(peer_capacity):
     one = make()
-    many = one.shard(one_device_mesh())
+    many = one.shard(one_device_mesh(), peer_capacity=peer_capacity)
     bags = one.bags({"f": [[1, 2], [3], []]})
     tx = jaxtbe.optim.adagrad(0.1)
     results = []
@@ -57,6 +61,49 @@ def test_a_mesh_of_one_device_changes_nothing():
         results.append((updates.tables["t"].value, state))
     for a, b in zip(*map(jax.tree.leaves, results), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+@hypothesis.settings(max_examples=3)  # each compiles four programs
+@hypothesis.given(case=cases(duplicates=("sum", "first", "last")), seed=st.integers(0, 100))
+def test_rows_that_travel_are_the_rows_of_one_device(implementation, case, seed):
+    one = case.module(implementation)
+    many = one.shard(one_device_mesh(), peer_capacity={t.name: 200 for t in one.tables})
+    bags = to_bags(one, case.batch(seed, mask=True, faults=True))
+    tx, d_acts = jaxtbe.optim.adagrad(0.1), case.d_acts(seed)
+    results = []
+    for emb in (one, many):
+        params = case.params()
+        results.append((lookup(emb, params, bags), train_step(emb, tx, params, tx.init(params), bags, d_acts)))
+    tolerance = 0 if implementation == "native" else 2e-6  # plain jax.numpy divides by the length of a bag elsewhere
+    for a, b in zip(*map(jax.tree.leaves, results), strict=True):
+        np.testing.assert_allclose(np.float32(a), np.float32(b), rtol=tolerance, atol=tolerance)
+
+
+def test_routes(monkeypatch):
+    """Against plain loops: four devices, two tables, of which one feature is not exchanged."""
+    from jaxtbe.sharding import Sharding
+    from jaxtbe.sharding.route import make_route
+
+    monkeypatch.setattr(Sharding, "devices", 4)
+    sharding = Sharding(one_device_mesh(), ("data",))
+    rng = np.random.default_rng(0)
+    tables, rows, batch = [0, -1, 1, 0], [8, 12], 8
+    offsets = np.concatenate([[0], np.cumsum(rng.integers(0, 4, len(tables) * batch))]).astype(np.int32)
+    ids = rng.integers(-1, 14, 80).astype(np.int32)
+    route = make_route(sharding, tables, rows, jnp.asarray(ids), jnp.asarray(offsets))
+    seen: dict[tuple[int, int, int], int] = {}
+    for position in range(len(ids)):
+        bag = int(np.searchsorted(offsets, position, side="right")) - 1
+        table = tables[bag // batch] if bag < len(tables) * batch else -1
+        if table < 0 or not 0 <= ids[position] < rows[table]:
+            assert route.table[position] == -1
+            continue
+        block = rows[table] // 4
+        key = table, bag % batch // 2, int(ids[position]) // block
+        found = [int(x[position]) for x in (route.table, route.source, route.owner, route.row, route.place)]
+        assert found == [*key, ids[position] % block, seen.get(key, 0)]
+        seen[key] = seen.get(key, 0) + 1
+    assert max(seen.values()) > 2
 
 
 def test_splitting_a_batch_keeps_its_samples():
