@@ -86,7 +86,11 @@ def width(emb):
 
 def optimizer_of_tables():
     return jaxtbe.optim.per_table(
-        {"item": jaxtbe.optim.adam(0.01), "genre": jaxtbe.optim.lazy(optax.rmsprop(0.01))},
+        {
+            "item": jaxtbe.optim.adam(0.01),
+            "genre": jaxtbe.optim.lazy(optax.rmsprop(0.01)),
+            "half": jaxtbe.optim.sgd(0.1, rounding="stochastic"),
+        },
         default=jaxtbe.optim.rowwise_adagrad(0.1),
     )
 

@@ -180,14 +180,3 @@ def test_messages_of_uneven_parts(monkeypatch):
         split_bags(bags, 2, capacity=2)
     with raises(ValueError, "jaxtbe.EmbeddingBags: batch: expected an ordinary one, got one in 2 parts."):
         make()(make().init(jax.random.key(0)), split_bags(bags, 2))
-
-
-def test_stochastic_rounding_of_a_split_table_is_refused():
-    emb = make(dtype=jnp.bfloat16).shard(one_device_mesh())
-    params, bags = emb.init(jax.random.key(0)), emb.bags({"f": [[1], [2]]})
-    tx = jaxtbe.optim.sgd(0.1, rounding="stochastic")
-    grads = jaxtbe.grad(lambda p: jnp.sum(emb.concat(p, bags)))(params)
-    with raises(
-        ValueError, "jaxtbe.optim: table 't': expected rounding 'nearest' of a table that is split over devices"
-    ):
-        tx.update(grads, tx.init(params), params)

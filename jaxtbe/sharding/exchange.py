@@ -53,7 +53,7 @@ def exchanged_lookup(
 
 def _gather(tables: Sequence[jax.Array], wanted: Sequence[jax.Array], implementation) -> list[jax.Array]:
     """f32[N, dim] for each table, the rows i32[N] that are wanted of it: one call for the tables of a dim."""
-    out = {}
+    out: dict[int, jax.Array] = {}
     for dim in dict.fromkeys(t.shape[1] for t in tables):
         same = [t for t, table in enumerate(tables) if table.shape[1] == dim]
         ends = np.cumsum([wanted[t].shape[0] for t in same], dtype=np.int32)

@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import PartitionSpec as P
 
-from jaxtbe.errors import value_error
 from jaxtbe.ops.update import UpdateLookup
 from jaxtbe.sharding.blocks import take_shares
 from jaxtbe.sharding.placement import Sharding
@@ -73,36 +72,28 @@ def update_on_devices(
 
 def sharded_group_update(group, tables, states, configs, count):
     """New tables and states of a group, as its configuration's `update` makes them on one device."""
-
-    for name, config in zip(group.tables, configs, strict=True):
-        _check_rounding(group.sharding, name, config)
+    sharding = group.sharding
 
     def change(shares, arrays, tokens, count):
         tables, states = (list(x) for x in zip(*arrays, strict=True))
         own = dataclasses.replace(
-            group, lookups=tuple(shares), tokens=tuple(tokens), shapes=tuple(t.shape for t in tables), sharding=None
+            group,
+            lookups=tuple(shares),
+            tokens=tuple(tokens),
+            shapes=tuple(t.shape for t in tables),
+            sharding=None,
+            first_rows=tuple(
+                sharding.index() * t.shape[0] if sharding.is_split(name) else 0
+                for name, t in zip(group.tables, tables, strict=True)
+            ),
         )
         new_tables, new_states = configs[0].update(own, tables, states, configs, count)
         return list(zip(new_tables, new_states, strict=True))
 
     arrays = list(zip(tables, states, strict=True))
-    new = update_on_devices(
-        group.sharding, change, group.tables, group.shapes, group.lookups, arrays, group.tokens, count
-    )
+    new = update_on_devices(sharding, change, group.tables, group.shapes, group.lookups, arrays, group.tokens, count)
     new_tables, new_states = zip(*new, strict=True)
     return list(new_tables), list(new_states)
-
-
-def _check_rounding(sharding: Sharding, table: str, config: Any) -> None:
-    rounding = getattr(getattr(config, "options", None), "rounding", "nearest")
-    if rounding != "nearest" and sharding.is_split(table):
-        raise value_error(
-            "jaxtbe.optim",
-            f"table {table!r}",
-            "rounding 'nearest' of a table that is split over devices",
-            repr(rounding),
-            "Round to nearest, or place the table replicated",
-        )
 
 
 def sharded_square_norms(sharding: Sharding, square_norms: Callable, names, shapes, lookups) -> jax.Array:
