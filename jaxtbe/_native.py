@@ -41,7 +41,7 @@ def check_runtime(built: tuple[int, int], running: tuple[int, int]) -> None:
         )
 
 
-INTERFACE_VERSION = 4
+INTERFACE_VERSION = 5
 """The twin of kInterfaceVersion in xla_ffi/module_common.h: it changes with the operands or attributes of a target."""
 
 

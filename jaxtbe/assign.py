@@ -99,4 +99,4 @@ def _zero_rows(spec: Spec, bags: Bags, values, name: str, state):
         return zero(table.rows, shares, state)
     rows_here = table.rows // (spec.sharding.devices if spec.sharding.is_split(name) else 1)
     change = lambda shares, arrays, tokens, _: [zero(rows_here, shares, arrays[0])]  # noqa: E731
-    return update_on_devices(spec.sharding, change, [name], [table.rows], shares, [state])[0]
+    return update_on_devices(spec.sharding, change, [name], [(table.rows, table.dim)], shares, [state])[0]

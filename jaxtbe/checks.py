@@ -12,6 +12,7 @@ from jaxtbe.embedding_grad import EmbeddingGrad
 from jaxtbe.errors import value_error
 from jaxtbe.ids import unpack_ids
 from jaxtbe.names import name_of, stable_id
+from jaxtbe.sharding.route import OVERFLOW
 from jaxtbe.spec import Spec
 from jaxtbe.text import array_text
 
@@ -119,6 +120,14 @@ def _raise_faults(spec: Spec, faults: np.ndarray) -> None:
 
 
 def _fault(feature: str, table: str, rows: int | None, count: int, first: int) -> ValueError:
+    if first == OVERFLOW:
+        return value_error(
+            "jaxtbe.check",
+            f"feature {feature!r} of table {table!r}",
+            "rows that fit the table's peer_capacity",
+            f"{count} ids whose rows did not",
+            "Those ids contributed nothing and every table is intact: enlarge it",
+        )
     limit = "its rows" if rows is None else f"{rows}"
     return value_error(
         "jaxtbe.check",

@@ -35,9 +35,9 @@ def _trace_state():
 class Recording:
     """The lookups of one run of a loss, in order. Without taps it only notes what taps they need."""
 
-    def __init__(self, taps: list[Taps] | None, log_tap: jax.Array | None = None):
+    def __init__(self, taps: list[Taps] | None, log_taps: dict[str, jax.Array] | None = None):
         self.taps = taps
-        self.log_tap = jnp.zeros(()) if log_tap is None else log_tap
+        self.log_taps = log_taps or {}
         self.lookups: list[_Lookup] = []
         self.nested: dict[str, tuple[int, Spec, int]] = {}  # key of its log to params, spec and batch size
         self.trace_state = _trace_state()
@@ -55,7 +55,7 @@ class Recording:
             raise _unreachable(spec)
         key = f"jaxtbe lookup {len(self.nested)}"
         self.nested[key] = params, spec, bags.batch_size
-        return logged_lookup.logged_lookup(spec, key, tables, bags, self.log_tap)
+        return logged_lookup.logged_lookup(spec, key, tables, bags, self.log_taps.get(key, jnp.zeros(())))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -73,8 +73,8 @@ def value_and_grad(fun: Callable, argnums: int | tuple[int, ...] = 0, has_aux: b
     """Like `jax.value_and_grad`, but each `EmbeddingParams` in the arguments gets an `EmbeddingGrad`.
 
     Dense leaves get what JAX gives them. No gradient of a table's size is formed. The loss is traced twice. Lookups must
-    happen in the loss itself; inside a transformation within it (`scan`, `checkpoint`, inner `jit`), only where JAX has
-    `custom_vjp.defvjp_with_logs` (0.11.1 and later), and not over a mesh.
+    happen in the loss itself; inside a transformation within it (`scan`, `checkpoint`, inner `jit`, `vmap` over all but the
+    batch), only where JAX has `custom_vjp.defvjp_with_logs` (0.11.1 and later), and not over a mesh or in `cond`.
 
     Args:
       fun: a function that returns a scalar loss, or `(loss, aux)` with `has_aux`.
@@ -98,8 +98,8 @@ def value_and_grad(fun: Callable, argnums: int | tuple[int, ...] = 0, has_aux: b
         is_table = [is_params(leaf) for leaf in leaves]
         dense = [leaf for leaf, table in zip(leaves, is_table, strict=True) if not table]
 
-        def run(dense, taps, log_tap=None):
-            recording = Recording(taps, log_tap)
+        def run(dense, taps, log_taps=None):
+            recording = Recording(taps, log_taps)
             marked = _mark(leaves, is_table, dense, recording)
             new_args = list(args)
             for i, arg in zip(numbers, jax.tree.unflatten(structure, marked), strict=True):
@@ -108,19 +108,19 @@ def value_and_grad(fun: Callable, argnums: int | tuple[int, ...] = 0, has_aux: b
             loss, aux = out if has_aux else (out, None)
             return loss, (aux, [(l.bags, l.faults) for l in recording.lookups], recording)
 
-        lookups, has_nested = _find_lookups(run, dense)
+        lookups, log_taps = _find_lookups(run, dense)
         taps = [make_taps(l.spec, l.bags.batch_size) for l in lookups]
 
         nested: dict[str, tuple[int, Spec, int]] = {}
 
-        def loss_fn(dense, taps, log_tap):
-            loss, (aux, seen, recording) = run(dense, taps, log_tap)
+        def loss_fn(dense, taps, log_taps):
+            loss, (aux, seen, recording) = run(dense, taps, log_taps)
             nested.update(recording.nested)
             return loss, (aux, seen)
 
-        differentiate = _with_logs if has_nested else _without_logs
-        (loss, (aux, seen)), (d_dense, d_taps), logs = differentiate(loss_fn, dense, taps)
-        shares = [(about, _log_of(key, about[1], logs)) for key, about in nested.items()]
+        differentiate = _with_logs if log_taps else _without_logs
+        (loss, (aux, seen)), (d_dense, d_taps, runs), logs = differentiate(loss_fn, dense, taps, log_taps)
+        shares = [(about, _log_of(key, about[1], logs), runs[key]) for key, about in nested.items()]
         grads = _pack(is_table, d_dense, lookups, seen, d_taps, shares, after=(loss, aux))
         grad_tree = jax.tree.unflatten(structure, grads)
         value = (loss, aux) if has_aux else loss
@@ -165,8 +165,8 @@ def _mark(leaves, is_table, dense, recording):
     return marked
 
 
-def _find_lookups(run, dense) -> tuple[list[_Lookup], bool]:
-    """One abstract run of the loss, to learn which taps it needs, and whether nested transformations look up as well."""
+def _find_lookups(run, dense) -> tuple[list[_Lookup], dict[str, jax.Array]]:
+    """One abstract run of the loss, to learn which taps it needs, and which of the lookups in nested transformations."""
     found: list[_Lookup] = []
     nested: dict[str, Any] = {}
 
@@ -177,23 +177,23 @@ def _find_lookups(run, dense) -> tuple[list[_Lookup], bool]:
         return loss
 
     jax.eval_shape(probe, dense)
-    return found, bool(nested)
+    return found, {key: jnp.zeros(()) for key in nested}
 
 
-def _without_logs(loss_fn, dense, taps):
-    value, gradients = jax.value_and_grad(lambda d, t: loss_fn(d, t, jnp.zeros(())), (0, 1), has_aux=True)(dense, taps)
+def _without_logs(loss_fn, dense, taps, log_taps):
+    value, gradients = jax.value_and_grad(loss_fn, (0, 1, 2), has_aux=True)(dense, taps, log_taps)
     return value, gradients, {}
 
 
-def _with_logs(loss_fn, dense, taps):
-    loss, vjp, aux = jax.vjp(loss_fn, dense, taps, jnp.zeros(()), has_aux=True)
-    (d_dense, d_taps, _), logs = vjp.with_logs(jnp.ones_like(loss))  # type: ignore[attr-defined]  # of newer JAX
-    return (loss, aux), (d_dense, d_taps), logs
+def _with_logs(loss_fn, dense, taps, log_taps):
+    loss, vjp, aux = jax.vjp(loss_fn, dense, taps, log_taps, has_aux=True)
+    gradients, logs = vjp.with_logs(jnp.ones_like(loss))  # type: ignore[attr-defined]  # of newer JAX
+    return (loss, aux), gradients, logs
 
 
 def _log_of(key: str, spec: Spec, logs):
-    """The log of a lookup, which some transformations drop: a nested `jax.grad`, or a body that JAX traces more than once."""
-    if key not in logs:
+    """The log of a lookup, which some transformations drop or wrap: a body that JAX traces more than once, or `cond`."""
+    if not isinstance(logs.get(key), logged_lookup.Log):
         raise _unreachable(spec)
     return logs[key]
 
@@ -217,8 +217,8 @@ def _pack(is_table, d_dense, lookups, seen, d_taps, nested, after):
     for found, (bags, faults), taps in zip(lookups, seen, d_taps, strict=True):
         shares[found.params].append(LookupGrad(taps.acts, bags, faults, found.spec))
         reads += [faults, taps.token]
-    for (params, spec, batch_size), log in nested:
-        share, read = logged_lookup.share_of(spec, batch_size, log)
+    for (params, spec, batch_size), log, runs in nested:
+        share, read = logged_lookup.share_of(spec, batch_size, log, runs)
         shares[params].append(share)
         reads += read
     sparse = iter(EmbeddingGrad(tuple(s), (*tokens, *reads)) for s in shares)

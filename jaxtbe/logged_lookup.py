@@ -2,6 +2,9 @@
 
 A tap belongs to one lookup at the top of the loss. Inside a nested transformation there may be many, one an iteration; there
 the backward rule logs what it knows, and JAX stacks the logs of iterations. Needs `jax.custom_vjp.defvjp_with_logs`.
+
+Under `vmap`, JAX repeats the log of a lookup that is not itself mapped. So the gradient of a scalar tap counts how often the
+backward ran, and the log of each run counts as its share of that.
 """
 
 import functools
@@ -27,10 +30,12 @@ class Log(NamedTuple):
     batch: dict[str, Any]
     faults: Any
     token: Any
+    ran: Any  # 1
 
 
 def logged_lookup(spec: Spec, key: str, tables, bags: Bags, tap: jax.Array) -> dict[str, jax.Array]:
-    """Activations by feature. Where `tap`, a scalar, is differentiated, the backward logs a `Log` under `key`."""
+    """Activations by feature. Where `tap`, a scalar, is differentiated, the backward logs a `Log` under `key`, and the gradient
+    of `tap` is how often it did."""
     bags = jax.tree.map(jnp.asarray, bags)
     return _logged(spec, key, tables, bags.ids, bags.offsets, bags.id_weights, bags.update_mask, tap)[0]
 
@@ -51,10 +56,10 @@ def _logged_backward(spec, key, saved, cotangents):
     saved, faults = saved
     d_tables, _, _, d_weights, _, taps = _backward(spec, saved, cotangents)
     batch = {name: getattr(saved, name) for name in ("ids", "offsets", "id_weights", "update_mask")}
-    log = Log(taps.acts, {name: x for name, x in batch.items() if x is not None}, faults, taps.token)
+    log = Log(taps.acts, {name: x for name, x in batch.items() if x is not None}, faults, taps.token, jnp.ones(()))
     # A mapped backward would log arrays of which not all have the mapped axis.
     log = not_mapped("jaxtbe.value_and_grad", lambda x: x, log, obj="lookup under jax.vmap")
-    return (d_tables, None, None, d_weights, None, jnp.zeros(())), {key: log}
+    return (d_tables, None, None, d_weights, None, jnp.ones(())), {key: log}
 
 
 if SUPPORTED:
@@ -63,16 +68,18 @@ if SUPPORTED:
     )
 
 
-def share_of(spec: Spec, batch_size: int, log: Log) -> tuple[LookupGrad, list[jax.Array]]:
-    """A log, of one lookup or stacked, as one share of a gradient; and what was computed from the tables."""
+def share_of(spec: Spec, batch_size: int, log: Log, runs: jax.Array) -> tuple[LookupGrad, list[jax.Array]]:
+    """A log, of one lookup or stacked, of so many runs, as one share of a gradient; and what was computed from the tables."""
+    repeats = jnp.maximum(jnp.sum(log.ran) / jnp.maximum(runs, 1), 1)
     outer = log.batch["offsets"].ndim - 1
     parts = {name: x.reshape(-1, *x.shape[outer:]) for name, x in log.batch.items()}
     times = parts["offsets"].shape[0]
-    d_acts = {name: d.reshape(-1, *d.shape[outer + 1 :]) for name, d in log.d_acts.items()}
+    d_acts = {name: d.reshape(-1, *d.shape[outer + 1 :]) / repeats for name, d in log.d_acts.items()}
     merged = merge_parts(len(spec.features), parts)
     leaves = (merged.get(n) for n in ("ids", "offsets", "id_weights", "update_mask"))
     bags = Bags.tree_unflatten((spec.feature_names, batch_size * times, 1), tuple(leaves))
     faults = log.faults.reshape(-1, len(spec.features), 2)
     first = jnp.argmax(faults[..., 0] > 0, axis=0)
-    total = jnp.stack([jnp.sum(faults[..., 0], axis=0), jnp.take_along_axis(faults[..., 1], first[None], axis=0)[0]], 1)
+    count = jnp.sum(faults[..., 0], axis=0) // repeats.astype(jnp.int32)
+    total = jnp.stack([count, jnp.take_along_axis(faults[..., 1], first[None], axis=0)[0]], 1)
     return LookupGrad(d_acts, bags, total, spec), [total, log.token]

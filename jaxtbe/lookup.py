@@ -33,14 +33,17 @@ class Taps(NamedTuple):
     token: jax.Array  # f32[1]: computed after the backward's own reads of the tables
 
 
-def make_taps(spec: Spec, batch_size: int) -> Taps:
-    def zeros(shape):
-        if spec.sharding is None:
-            return jnp.zeros(shape, jnp.float32)
-        check_batch_size(spec.sharding, batch_size)
-        return spec.sharding.zeros(shape, jnp.float32, spec.sharding.split)
+def _zeros_of_samples(spec: Spec, shape: tuple[int, ...]) -> jax.Array:
+    """f32[B, ...], zeros that lie where the samples do."""
+    if spec.sharding is None:
+        return jnp.zeros(shape, jnp.float32)
+    return spec.sharding.zeros(shape, jnp.float32, spec.sharding.split)
 
-    acts = {f.name: zeros(spec.acts_shape(f, batch_size)) for f in spec.writing_features}
+
+def make_taps(spec: Spec, batch_size: int) -> Taps:
+    if spec.sharding is not None:
+        check_batch_size(spec.sharding, batch_size)
+    acts = {f.name: _zeros_of_samples(spec, spec.acts_shape(f, batch_size)) for f in spec.writing_features}
     return Taps(acts, jnp.zeros((1,), jnp.float32))
 
 
@@ -151,7 +154,7 @@ def _forward(spec, tables, ids, offsets, id_weights, update_mask, taps):
 
 def _backward(spec, saved: _Residuals, cotangents):
     d_acts, _ = cotangents
-    d_acts = {name: _instantiate(d) for name, d in d_acts.items()}
+    d_acts = {name: _instantiate(spec, d) for name, d in d_acts.items()}
     batch_size = (saved.offsets.shape[0] - 1) // len(spec.features)
     bags = Bags.tree_unflatten(
         (spec.feature_names, batch_size, 1), (saved.ids, saved.offsets, saved.id_weights, saved.update_mask)
@@ -168,8 +171,8 @@ def _backward(spec, saved: _Residuals, cotangents):
 _lookup.defvjp(_forward, _backward, symbolic_zeros=True)
 
 
-def _instantiate(d):
-    return jnp.zeros(d.shape, d.dtype) if isinstance(d, SymbolicZero) else d
+def _instantiate(spec: Spec, d):
+    return _zeros_of_samples(spec, d.shape) if isinstance(d, SymbolicZero) else d
 
 
 def _id_weights_gradient(spec, tables, bags, d_acts):

@@ -24,6 +24,7 @@ from jaxtbe.sharding.batch import gather_bags, global_bags
 from jaxtbe.sharding.guard import refuse_split_table
 from jaxtbe.sharding.init import init_table as init_sharded
 from jaxtbe.sharding.placement import make_sharding
+from jaxtbe.sharding.route import mark_overflow
 from jaxtbe.sharding.trees import shardings_of
 from jaxtbe.spec import Spec
 from jaxtbe.tables import Table
@@ -60,18 +61,24 @@ class EmbeddingBags:
         object.__setattr__(self, "spec", Spec(tuple(tables), tuple(features), implementation))
 
     def shard(
-        self, mesh: jax.sharding.Mesh, placements: Mapping[str, str] | None = None, axis: Any = None
+        self,
+        mesh: jax.sharding.Mesh,
+        placements: Mapping[str, str] | None = None,
+        axis: Any = None,
+        peer_capacity: Mapping[str, int] | None = None,
     ) -> "EmbeddingBags":
         """The same tables and features over a mesh of devices. Training steps stay as they are.
 
         Rows are split into equal consecutive blocks, one a device, and so are the buckets of hashed tables. Each device reads
-        and updates its own rows: ids travel to all devices, sums come back by a reduce-scatter, gradients of the activations
-        are gathered once. Activations are split over samples. See docs/sharding.md for what is bit for bit the same.
+        and updates its own rows: ids travel to all, sums come back by a reduce-scatter, gradients of the activations are
+        gathered once. Activations are split over samples. See docs/sharding.md for what is bit for bit the same.
 
         Args:
           mesh: of explicit or automatic axes.
           placements: table name to "rows" (the default) or "replicated": the whole table on every device.
           axis: name or names of the mesh axes to split over, or None: all.
+          peer_capacity: for tables whose rows travel in place of sums, by an all-to-all: how many a device can get from one
+            other in a step. Saves bytes below a device's samples times the table's features. Ids past it are faults.
 
         Returns:
           An `EmbeddingBags` whose `init` and `init_zch` make arrays in their places, and that has `shardings` and `place`.
@@ -80,7 +87,7 @@ class EmbeddingBags:
           ValueError: rows or buckets that the devices do not share evenly, or unknown names.
         """
         sharded = object.__new__(EmbeddingBags)
-        sharding = make_sharding(self.spec, mesh, placements, axis)
+        sharding = make_sharding(self.spec, mesh, placements, axis, peer_capacity)
         object.__setattr__(sharded, "spec", dataclasses.replace(self.spec, sharding=sharding))
         return sharded
 
@@ -91,8 +98,7 @@ class EmbeddingBags:
           tree: a pytree of arrays, or of their shapes as `jax.eval_shape` gives them.
 
         Returns:
-          The tree with a `jax.sharding.NamedSharding` for each array: split for arrays with the rows of a split table that lie
-          under its name, whole on every device for others.
+          A `jax.sharding.NamedSharding` for each array: split where it has the rows of a split table and lies under its name.
         """
         return shardings_of(self._sharded_spec("shardings"), tree)
 
@@ -218,7 +224,9 @@ class EmbeddingBags:
     def _whole(self, bags: Bags) -> Bags:
         """The batch, checked, and whole on every device."""
         check_batch(self.spec, bags)
-        return gather_bags(self.spec, jax.tree.map(jnp.asarray, bags))[0] if bags.shards > 1 else bags
+        if bags.shards > 1:
+            bags = gather_bags(self.spec, jax.tree.map(jnp.asarray, bags))[0]
+        return mark_overflow(self.spec, bags)
 
     def concat(self, params: EmbeddingParams, bags: Bags) -> jax.Array:
         """f32[B, columns]: the outputs of all features side by side, in their order. XLA makes no copy for it."""

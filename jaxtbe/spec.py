@@ -16,13 +16,14 @@ IMPLEMENTATIONS = (None, "native", "xla")
 
 @dataclasses.dataclass(frozen=True)
 class LookupGroup:
-    """The tables of one dtype and placement: what one forward call serves."""
+    """The tables of one dtype, placement and way to travel: what one forward call serves."""
 
     dtype: Any
     tables: tuple[str, ...]
     layout: tuple[FeatureLayout, ...]  # of every feature of the spec; those of other groups have table -1
     columns: int
     split: bool = False  # whether the rows of its tables are split over devices
+    exchanged: bool = False  # whether these rows travel to the samples by an all-to-all
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,15 +95,16 @@ class Spec:
 
     @functools.cached_property
     def lookup_groups(self) -> tuple[LookupGroup, ...]:
-        """One group a dtype and placement, over the tables that a feature uses."""
+        """One group a dtype, placement and way to travel, over the tables that a feature uses."""
         used = {f.table for f in self.features}
         members: dict[Any, list[str]] = {}
         for table in self.tables:
             if table.name in used:
                 split = self.sharding is not None and self.sharding.is_split(table.name)
-                members.setdefault((table.dtype, split), []).append(table.name)
+                exchanged = split and self.sharding.capacity_of(table.name) is not None
+                members.setdefault((table.dtype, split, exchanged), []).append(table.name)
         groups = []
-        for (dtype, split), names in members.items():
+        for (dtype, split, exchanged), names in members.items():
             layout, column = [], 0
             for feature in self.features:
                 mine = feature.table in names
@@ -116,7 +118,7 @@ class Spec:
                     )
                 )
                 column += self.width(feature) if mine else 0
-            groups.append(LookupGroup(dtype, tuple(names), tuple(layout), column, split))
+            groups.append(LookupGroup(dtype, tuple(names), tuple(layout), column, split, exchanged))
         return tuple(groups)
 
 

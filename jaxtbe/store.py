@@ -27,6 +27,6 @@ def store(
     if spec.sharding is None:
         new = assign(shares, arrays, tokens, None)
     else:
-        rows = [spec.tables_by_name[n].rows for n in names]
-        new = update_on_devices(spec.sharding, assign, names, rows, shares, arrays, tokens)
+        shapes = [(spec.tables_by_name[n].rows, spec.tables_by_name[n].dim) for n in names]
+        new = update_on_devices(spec.sharding, assign, names, shapes, shares, arrays, tokens)
     return dict(zip(names, new, strict=True))

@@ -7,6 +7,7 @@ from cases import Case, feature, train_step
 from compare import assert_same_bits, assert_within, rounding
 
 import jaxtbe
+from jaxtbe.optim.sgd import SGD
 
 ROWS, DIM = 64, 64
 HALF_DTYPES = [jnp.bfloat16, jnp.float16]
@@ -70,3 +71,33 @@ def test_bits_depend_on_seed_and_step(implementation):
     assert_same_bits(step(0)[0], first, "the same seed and step")
     assert (step(1)[0] != first).any(), "another seed gives the same bits"
     assert (step(0, state)[0] != first).any(), "the next step gives the same bits"
+
+
+@pytest.mark.parametrize("dtype", HALF_DTYPES)
+def test_a_part_of_a_table_rounds_as_the_whole(implementation, dtype):
+    rng = np.random.default_rng(0)
+    table = jnp.asarray(rng.normal(size=(ROWS, DIM)), dtype)
+    d_acts = jnp.asarray(rng.normal(size=(ROWS, DIM)), jnp.float32)
+    hyper = jnp.asarray([[0.01, 0, 0, jnp.inf, jnp.inf, 1]], jnp.float32)
+
+    def update(first, last):
+        ids, offsets = jnp.arange(last - first, dtype=jnp.int32), jnp.arange(last - first + 1, dtype=jnp.int32)
+        source = jaxtbe.ops.SourceLayout(feature=0, num_features=1, table=0)
+        lookup = jaxtbe.ops.UpdateLookup(ids, offsets, None, None, d_acts[first:last], (source,))
+        new, _ = jaxtbe.ops.update(
+            [table[first:last]],
+            [[]],
+            hyper,
+            jnp.asarray([7, 1, first], jnp.uint32),
+            [lookup],
+            rule=SGD,
+            duplicates=("sum",),
+            table_ids=(3,),
+            implementation=implementation,
+        )
+        return np.asarray(new[0])
+
+    whole = update(0, ROWS)
+    assert_same_bits(update(20, ROWS), whole[20:], "rows from the 20th")
+    nearest = (table.astype(jnp.float32) - 0.01 * d_acts).astype(dtype)
+    assert (whole != np.asarray(nearest)).any(), "nothing was rounded stochastically"

@@ -11,7 +11,7 @@ namespace jaxtbe {
 namespace py = pybind11;
 
 // The twin of INTERFACE_VERSION in jaxtbe/_native.py.
-constexpr int kInterfaceVersion = 4;
+constexpr int kInterfaceVersion = 5;
 
 inline py::capsule Capsule(XLA_FFI_Error* (*handler)(XLA_FFI_CallFrame*)) {
   return py::capsule(reinterpret_cast<void*>(handler), "xla._CUSTOM_CALL_TARGET");

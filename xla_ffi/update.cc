@@ -46,9 +46,10 @@ std::string ReadTable(ffi::RemainingRets results, const RuleInfo& rule, const st
   return "";
 }
 
-// Operands: hyper f32[tables, K], (seed, step) u32[2], those of the lookups, the tables, their states (table by table),
-// and tokens, which only order this call behind the reads of the tables. Results: scratch, tables, states.
-ffi::Error UpdateImpl(ContextArg context, ffi::BufferR2<ffi::F32> hyper, ffi::BufferR1<ffi::U32> seed_and_step,
+// Operands: hyper f32[tables, K], noise u32[2 + tables] (see UpdateArgs), those of the lookups, the tables, their
+// states (table by table), and tokens, which only order this call behind the reads of the tables. Results: scratch,
+// tables, states.
+ffi::Error UpdateImpl(ContextArg context, ffi::BufferR2<ffi::F32> hyper, ffi::BufferR1<ffi::U32> noise,
                       ffi::RemainingArgs operands, ffi::ResultBufferR1<ffi::U8> scratch, ffi::RemainingRets results,
                       std::string_view rule_name, Ints lookups, Ints layout, Ints table_shapes, Ints table_ids) {
   const RuleInfo* rule = FindRule(rule_name);
@@ -60,6 +61,7 @@ ffi::Error UpdateImpl(ContextArg context, ffi::BufferR2<ffi::F32> hyper, ffi::Bu
 
   const std::vector<SourceTable> shapes = ReadShapes(table_shapes);
   const int64_t num_tables = static_cast<int64_t>(shapes.size());
+  if (static_cast<int64_t>(noise.element_count()) != 2 + num_tables) return BuildFault("noise has another length");
   std::vector<UpdateTable> tables(num_tables);
   DType dtype = DType::kFloat32;
   for (int64_t t = 0; t < num_tables; ++t) {
@@ -71,16 +73,9 @@ ffi::Error UpdateImpl(ContextArg context, ffi::BufferR2<ffi::F32> hyper, ffi::Bu
   if (scratch->size_bytes() < UpdateScratchBytes(capacity, MaxDim(shapes.data(), num_tables), num_tables)) {
     return BuildFault("the update's scratch is too small");
   }
-  const UpdateArgs args = {dtype,
-                           static_cast<Rule>(rule->rule),
-                           tables.data(),
-                           shapes.data(),
-                           num_tables,
-                           sources.data(),
-                           static_cast<int64_t>(sources.size()),
-                           capacity,
-                           seed_and_step.typed_data(),
-                           scratch->untyped_data()};
+  const UpdateArgs args = {
+      dtype,          static_cast<Rule>(rule->rule),        tables.data(), shapes.data(),      num_tables,
+      sources.data(), static_cast<int64_t>(sources.size()), capacity,      noise.typed_data(), scratch->untyped_data()};
   return RunOn(context, [&](const auto& on) { return Update(args, on); });
 }
 

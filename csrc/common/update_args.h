@@ -32,9 +32,9 @@ struct UpdateArgs {
   int64_t num_tables;
   const Source* sources;
   int64_t num_sources;
-  int64_t capacity;               // ids of all lookups together
-  const uint32_t* seed_and_step;  // of stochastic rounding
-  void* scratch;                  // UpdateScratchBytes(capacity, largest dim, num_tables)
+  int64_t capacity;       // ids of all lookups together
+  const uint32_t* noise;  // of stochastic rounding: seed, step, and each table's first row in the whole of it
+  void* scratch;          // UpdateScratchBytes(capacity, largest dim, num_tables)
 };
 
 }  // namespace jaxtbe

@@ -15,7 +15,7 @@ void Update(const UpdateArgs& args, const Pool& pool) {
   Arena arena(args.scratch);
   Backward backward(args.capacity, kUpdateBuffers * MaxDim(args.shapes, args.num_tables), arena);
   backward.Sort(args.sources, args.num_sources, args.shapes, args.num_tables, pool);
-  const UpdateRun run = {args.dtype, args.tables, args.seed_and_step, backward.rows()};
+  const UpdateRun run = {args.dtype, args.tables, args.noise, backward.rows()};
   const auto update = BestKernels().update[static_cast<int>(args.rule)];
   backward.ForEachTask(pool, [&](int64_t, Range range, float* buffer) { update(run, range, buffer); });
 }

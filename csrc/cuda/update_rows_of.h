@@ -13,7 +13,7 @@ void UpdateRows(Launcher& launch, const UpdateRun& run) {
 #define JAXTBE_UPDATE_CASE(Name)                                                           \
   case Rule::k##Name:                                                                      \
     return VisitTouchedRows(launch, run.sorted, args.shapes, args.num_tables, run.scratch, \
-                            UpdateVisitor<Name, T>{run.tables, args.seed_and_step});
+                            UpdateVisitor<Name, T>{run.tables, args.noise});
     JAXTBE_FOR_EACH_RULE(JAXTBE_UPDATE_CASE)
 #undef JAXTBE_UPDATE_CASE
   }

@@ -12,7 +12,7 @@ namespace jaxtbe {
 template <class Rule, class T>
 struct UpdateVisitor {
   const UpdateTable* tables;
-  const uint32_t* seed_and_step;
+  const uint32_t* noise;
 
   template <class Columns>
   __device__ __forceinline__ void Visit(const Columns& columns, const typename Columns::Floats& g,
@@ -36,7 +36,7 @@ struct UpdateVisitor {
     rule(row);
 
     LimitNorm(columns, hyper.max_norm, row);
-    StoreWeights(columns, hyper, table, touched.row, weights, row.w);
+    StoreWeights(columns, hyper, touched, weights, row.w);
 #pragma unroll
     for (int k = 0; k < Rule::kElementStates; ++k) StoreState(columns, table, k, first, row.element_states[k]);
     if constexpr (Rule::kRowStates > 0) {
@@ -67,11 +67,11 @@ struct UpdateVisitor {
   }
 
   template <class Columns, class Floats>
-  __device__ __forceinline__ void StoreWeights(const Columns& columns, const Hyper& hyper, const UpdateTable& table,
-                                               int64_t row, T* weights, const Floats& w) const {
+  __device__ __forceinline__ void StoreWeights(const Columns& columns, const Hyper& hyper, const TouchedRow& touched,
+                                               T* weights, const Floats& w) const {
     if (sizeof(T) == 2 && hyper.stochastic != 0) {
-      const uint32_t key =
-          RowNoiseKey(NoiseKey(seed_and_step[0], seed_and_step[1], table.number), static_cast<uint32_t>(row));
+      const uint32_t row = noise[2 + touched.table] + static_cast<uint32_t>(touched.row);
+      const uint32_t key = RowNoiseKey(NoiseKey(noise[0], noise[1], tables[touched.table].number), row);
       columns.StoreRow(
           weights, [&](auto i, auto column) { return FromFloat<T>(w[i], Noise(key, static_cast<uint32_t>(column))); });
     } else {

@@ -38,7 +38,7 @@ def assign(
         tables,
         [[]] * len(tables),
         hyper,
-        jnp.zeros((2,), jnp.uint32),
+        jnp.zeros((2 + len(tables),), jnp.uint32),
         lookups,
         tokens,
         rule=ASSIGN,

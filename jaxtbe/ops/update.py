@@ -44,7 +44,7 @@ def update(
     tables: Sequence[jax.Array],
     states: Sequence[Sequence[jax.Array]],
     hyper: jax.Array,
-    seed_and_step: jax.Array,
+    noise: jax.Array,
     lookups: Sequence[UpdateLookup],
     tokens: Sequence[jax.Array] = (),
     *,
@@ -62,7 +62,8 @@ def update(
       tables: dtype[rows, dim] each, all of one dtype, fewer than 2**32 rows together.
       states: for each table the states of `rule`, in its order: [rows, dim] or [rows].
       hyper: f32[tables, K]: lr, decay, l2, clip, max_norm, stochastic, then the rule's own numbers.
-      seed_and_step: u32[2], the source of stochastic rounding.
+      noise: u32[2 + tables], the source of stochastic rounding: a seed, the step, and for each table the number that its first
+        row has in the whole table, of which a device may hold a part.
       lookups: what was looked up and the gradients of its outputs.
       tokens: ignored; the update runs after whatever makes them. Pass all that was computed from the old tables.
       rule: static, the `jaxtbe.optim.Rule`.
@@ -75,22 +76,22 @@ def update(
     """
     static = {"rule": rule, "duplicates": duplicates, "table_ids": table_ids}
     call = functools.partial(_native_update if use_native(implementation) else _reference_update, **static)
-    operands = list(tables), [list(s) for s in states], hyper, seed_and_step, list(lookups), list(tokens)
+    operands = list(tables), [list(s) for s in states], hyper, noise, list(lookups), list(tokens)
     return not_mapped("jaxtbe.ops.update", call, *operands)
 
 
-def _reference_update(tables, states, hyper, seed_and_step, lookups, tokens, **static):
+def _reference_update(tables, states, hyper, noise, lookups, tokens, **static):
     del tokens
-    return reference.update.update(tables, states, hyper, seed_and_step, lookups, **static)
+    return reference.update.update(tables, states, hyper, noise, lookups, **static)
 
 
-def _native_update(tables, states, hyper, seed_and_step, lookups, tokens, *, rule, duplicates, table_ids):
+def _native_update(tables, states, hyper, noise, lookups, tokens, *, rule, duplicates, table_ids):
     capacity = sum(l.ids.shape[0] for l in lookups)
     scratch = jax.ShapeDtypeStruct(
         (_native.update_scratch_bytes(capacity, max(t.shape[1] for t in tables), len(tables)),), jnp.uint8
     )
     in_place = [*tables, *(s for of_table in states for s in of_table)]
-    before = [hyper, seed_and_step, *(x for l in lookups for x in l.operands())]
+    before = [hyper, noise, *(x for l in lookups for x in l.operands())]
     call = jax.ffi.ffi_call(
         "jaxtbe_update",
         (scratch, *(jax.ShapeDtypeStruct(x.shape, x.dtype) for x in in_place)),

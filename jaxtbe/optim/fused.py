@@ -83,7 +83,7 @@ class Fused:
             tables,
             [[of_table[s.name] for s in rule.states] for of_table in states],
             jnp.stack([config.hypers(count, group.overwrites) for config in configs]),
-            jnp.stack([jnp.asarray(self.options.seed).astype(jnp.uint32), count.astype(jnp.uint32)]),
+            jnp.stack([jnp.asarray(x).astype(jnp.uint32) for x in (self.options.seed, count, *group.first_rows)]),
             group.lookups,
             group.tokens,
             rule=rule,

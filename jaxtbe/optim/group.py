@@ -27,6 +27,7 @@ class Group:
       overwrites: whether write_only features write them.
       implementation: of the specs.
       sharding: of the specs: where the tables lie, or None: on one device.
+      first_rows: i32[] or int for each table: which row of the whole table is the first here.
     """
 
     tables: tuple[str, ...]
@@ -36,7 +37,8 @@ class Group:
     duplicates: tuple[str, ...]
     overwrites: bool
     implementation: str | None
-    sharding: Any = None
+    sharding: Any
+    first_rows: tuple[Any, ...]
 
 
 def written_tables(tables, grad: EmbeddingGrad) -> dict[str, Any]:
@@ -80,6 +82,7 @@ def make_groups(tables, grad: EmbeddingGrad, group_key) -> list[Group]:
                 overwrites=key[3],
                 implementation=key[1],
                 sharding=key[2],
+                first_rows=(0,) * len(names),
             )
         )
     return groups

@@ -55,7 +55,9 @@ class Lazy:
                     "Use a transformation whose state is per element, or an optimizer of jaxtbe.optim",
                 )
         _check_elementwise(self.tx)
-        return {"inner": inner, "initial": [jnp.ravel(leaf)[0] for leaf in jax.tree.leaves(inner)]}
+        # Of one row: reading an element of the whole state would gather one that is split over devices.
+        of_a_row = jax.tree.leaves(self.tx.init(jnp.zeros((1, table.shape[1]), table.dtype)))
+        return {"inner": inner, "initial": [jnp.ravel(leaf)[0] for leaf in of_a_row]}
 
     def group_key(self, table: str, shape: tuple[int, int], overwrites: bool) -> Any:
         """Tables of one dim and one transformation share a block."""

@@ -14,10 +14,10 @@ def mix32(x):
     return x ^ (x >> 16)
 
 
-def noise(seed_and_step, table_id, rows, dim):
-    """u32[R, dim]: 16 random bits for each element of the rows i32[R]."""
+def random_bits(seed_and_step, table_id, rows, dim):
+    """u32[R, dim]: 16 random bits for each element of the rows u32[R]."""
     key = mix32(mix32(mix32(seed_and_step[0] ^ _U32(0x9E3779B9)) + seed_and_step[1]) ^ _U32(table_id))
-    row_key = mix32(key + mix32(rows.astype(_U32) ^ _U32(0x85EBCA6B)))
+    row_key = mix32(key + mix32(rows ^ _U32(0x85EBCA6B)))
     columns = jnp.arange(dim, dtype=_U32) * _U32(0x9E3779B9)
     return mix32(row_key[:, None] + columns) >> 16
 

@@ -2,23 +2,25 @@
 
 import jax.numpy as jnp
 
-from jaxtbe.reference.rounding import noise, round_stochastic
+from jaxtbe.reference.rounding import random_bits, round_stochastic
 from jaxtbe.reference.row_gradients import row_gradients
 
 NUM_COMMON_HYPERS = 6
 
 
-def update(tables, states, hyper, seed_and_step, lookups, *, rule, duplicates, table_ids):
+def update(tables, states, hyper, noise, lookups, *, rule, duplicates, table_ids):
     new_tables, new_states = [], []
     for t, (table, state) in enumerate(zip(tables, states, strict=True)):
         rows, gradients = row_gradients(lookups, t, table.shape[0], table.shape[1], duplicates[t])
-        table, state = _update_rows(table, state, rows, gradients, hyper[t], seed_and_step, table_ids[t], rule)
+        table, state = _update_rows(
+            table, state, rows, gradients, hyper[t], (noise[:2], noise[2 + t]), table_ids[t], rule
+        )
         new_tables.append(table)
         new_states.append(state)
     return new_tables, new_states
 
 
-def _update_rows(table, state, rows, g, hyper, seed_and_step, table_id, rule):
+def _update_rows(table, state, rows, g, hyper, noise, table_id, rule):
     lr, decay, l2, clip, max_norm, stochastic = (hyper[k] for k in range(NUM_COMMON_HYPERS))
     own = [hyper[k] for k in range(NUM_COMMON_HYPERS, hyper.shape[0])]
     safe = jnp.minimum(rows, table.shape[0] - 1)  # rows past the end are computed and then dropped
@@ -32,7 +34,8 @@ def _update_rows(table, state, rows, g, hyper, seed_and_step, table_id, rule):
     w = jnp.where(norm > max_norm, w * (max_norm / norm), w)
     rounded = w.astype(table.dtype)
     if table.dtype != jnp.float32:
-        bits = noise(seed_and_step, table_id, safe, table.shape[1])
+        seed_and_step, first_row = noise
+        bits = random_bits(seed_and_step, table_id, first_row + safe.astype(jnp.uint32), table.shape[1])
         rounded = jnp.where(stochastic != 0, round_stochastic(w, bits, table.dtype), rounded)
     table = table.at[rows].set(rounded, mode="drop")
     return table, [s.at[rows].set(n.astype(s.dtype), mode="drop") for s, n in zip(state, new, strict=True)]

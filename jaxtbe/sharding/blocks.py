@@ -8,8 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxtbe.ops.layout import SourceLayout
 from jaxtbe.ops.update import UpdateLookup
 from jaxtbe.reference.positions import Positions, positions
+from jaxtbe.sharding.exchange import exchange_gradients
 from jaxtbe.sharding.placement import Sharding
 
 
@@ -52,20 +54,22 @@ def count_valid(valid: jax.Array, offsets: jax.Array) -> jax.Array:
     return jnp.maximum(before[offsets[1:]] - before[offsets[:-1]], 1).astype(jnp.float32)
 
 
-def take_share(sharding: Sharding, names: Sequence[str], rows: Sequence[int], lookup: UpdateLookup) -> UpdateLookup:
+def take_shares(
+    sharding: Sharding, names: Sequence[str], shapes: Sequence[tuple[int, int]], lookup: UpdateLookup
+) -> list[UpdateLookup]:
     """On a device: what a lookup contributes to the device's rows of the tables of a call.
 
-    The gradients of the samples of all devices are gathered here, once. Pooling "mean" becomes "sum" with id weights that are
-    divided, since a device sees only some of a bag's ids.
+    The gradients of the samples of all devices are gathered here, once, but for exchanged tables, which get theirs by an
+    all-to-all. Pooling "mean" becomes "sum" with id weights that are divided, since a device sees only some of a bag's ids.
 
     Args:
       sharding: of the tables.
-      names, rows: of the tables of the call, in its order.
+      names, shapes: of the tables of the call, in its order.
       lookup: ids and offsets of the whole batch, and the gradients of the device's own samples.
     """
     tables: list[tuple[str, int] | None] = [None] * lookup.sources[0].num_features
     for source in lookup.sources:
-        tables[source.feature] = (names[source.table], rows[source.table])
+        tables[source.feature] = (names[source.table], shapes[source.table][0])
     block = take_block(sharding, Rows.of(sharding, tables), lookup.ids, lookup.offsets)
     weights, means = lookup.id_weights, {s.feature for s in lookup.sources if s.pooling == "mean"}
     if means:
@@ -73,6 +77,27 @@ def take_share(sharding: Sharding, names: Sequence[str], rows: Sequence[int], lo
         scale = (1.0 / count_valid(block.valid, lookup.offsets))[jnp.minimum(block.at.bag, lookup.offsets.shape[0] - 2)]
         scale = jnp.where(is_mean, scale, 1.0)
         weights = scale if weights is None else scale * weights
-    sources = tuple(dataclasses.replace(s, pooling="sum") if s.pooling == "mean" else s for s in lookup.sources)
-    d_acts = jax.lax.all_gather(lookup.d_acts, sharding.axis, axis=0, tiled=True)
-    return UpdateLookup(block.ids, lookup.offsets, weights, lookup.update_mask, d_acts, sources)
+    sources = [dataclasses.replace(s, pooling="sum") if s.pooling == "mean" else s for s in lookup.sources]
+    gathered, exchanged = (
+        [s for s in sources if (sharding.capacity_of(names[s.table]) is not None) == e] for e in (False, True)
+    )
+    shares = []
+    if gathered:
+        own, sources = _take_columns(lookup.d_acts, gathered, shapes)
+        d_acts = jax.lax.all_gather(own, sharding.axis, axis=0, tiled=True)
+        shares.append(UpdateLookup(block.ids, lookup.offsets, weights, lookup.update_mask, d_acts, tuple(sources)))
+    if exchanged:
+        of_exchanged = dataclasses.replace(lookup, sources=tuple(exchanged))
+        shares += exchange_gradients(sharding, names, shapes, of_exchanged, weights)
+    return shares
+
+
+def _take_columns(d_acts: jax.Array, sources: Sequence[SourceLayout], shapes: Sequence[tuple[int, int]]):
+    """The columns of some sources side by side, and the sources with these."""
+    parts, moved, column = [], [], 0
+    for s in sources:
+        width = shapes[s.table][1] * (s.max_length if s.pooling == "none" else 1)
+        parts.append(d_acts[:, s.column : s.column + width])
+        moved.append(dataclasses.replace(s, column=column))
+        column += width
+    return jnp.concatenate(parts, axis=1), moved

@@ -1,4 +1,5 @@
-"""The lookup over a mesh: each device reads its own rows for all samples, and sums go back by a reduce-scatter."""
+"""The lookup over a mesh: each device reads its own rows for all samples. Sums go back by a reduce-scatter, or rows by an
+all-to-all."""
 
 import dataclasses
 from typing import Any
@@ -11,6 +12,7 @@ from jax.sharding import PartitionSpec as P
 from jaxtbe import ops
 from jaxtbe.errors import value_error
 from jaxtbe.sharding.blocks import Rows, count_valid, take_block
+from jaxtbe.sharding.exchange import exchanged_lookup
 from jaxtbe.sharding.placement import Sharding
 
 
@@ -43,7 +45,7 @@ def sharded_lookup(spec, tables, ids, offsets, id_weights) -> tuple[dict[str, ja
         counts = count_valid(take_block(sharding, rows, ids, offsets).valid, offsets).reshape(len(rows.whole), -1)
         counts = jax.lax.dynamic_slice_in_dim(counts, sharding.index() * (batch // sharding.devices), len(out), axis=1)
         for f, feature in enumerate(spec.features):
-            if feature.pooling == "mean":
+            if feature.pooling == "mean" and sharding.capacity_of(feature.table) is None:
                 acts[feature.name] = acts[feature.name] / counts[f][:, None]
         return {f.name: acts[f.name] for f in spec.features}, faults
 
@@ -70,6 +72,10 @@ def _group_ids(sharding: Sharding, group, rows: Rows, ids, offsets):
 
 def _lookup_group(sharding: Sharding, group, rows, tables, ids, offsets, id_weights, implementation):
     """f32[B/devices, columns] of the device's samples, and what depends on its reads."""
+    if group.exchanged:
+        blocks = [tables[name] for name in group.tables]
+        whole = [b.shape[0] * sharding.devices for b in blocks]
+        return exchanged_lookup(sharding, group, blocks, whole, ids, offsets, id_weights, implementation)
     out, read = ops.lookup(
         [tables[name] for name in group.tables],
         _group_ids(sharding, group, rows, ids, offsets),

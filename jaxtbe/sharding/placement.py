@@ -24,11 +24,13 @@ class Sharding:
       mesh: the devices.
       axis: the mesh axes that rows and samples are split over, in equal consecutive blocks. Along others all is replicated.
       replicated: names of the tables that every device holds whole.
+      peer_capacity: (name, rows) of the tables whose rows travel by an all-to-all: how many, from one device to another.
     """
 
     mesh: Mesh
     axis: tuple[str, ...]
     replicated: tuple[str, ...] = ()
+    peer_capacity: tuple[tuple[str, int], ...] = ()
 
     @property
     def devices(self) -> int:
@@ -43,6 +45,10 @@ class Sharding:
     def is_split(self, table: str) -> bool:
         """Whether each device holds a block of the table's rows."""
         return table not in self.replicated
+
+    def capacity_of(self, table: str) -> int | None:
+        """The table's `peer_capacity`, or None: its sums travel, not its rows."""
+        return dict(self.peer_capacity).get(table)
 
     def spec_of(self, table: str) -> P:
         return self.split if self.is_split(table) else P()
@@ -72,7 +78,7 @@ class Sharding:
         return jax.tree.map(lambda x: jax.sharding.reshard(x, self.named(spec)), tree)
 
 
-def make_sharding(spec, mesh: Mesh, placements, axis) -> Sharding:
+def make_sharding(spec, mesh: Mesh, placements, axis, peer_capacity) -> Sharding:
     """Checks that the tables of `spec` can lie so."""
     if not isinstance(mesh, Mesh):
         raise type_error(API, "mesh", "a jax.sharding.Mesh", type(mesh).__name__, "Make one with jax.make_mesh")
@@ -80,20 +86,32 @@ def make_sharding(spec, mesh: Mesh, placements, axis) -> Sharding:
     unknown = [a for a in axes if a not in mesh.axis_names]
     if unknown or not axes:
         raise value_error(API, "axis", f"axes among {mesh.axis_names}", str(unknown), "Name axes of the mesh")
-    placements = dict(placements or {})
-    wrong = [name for name in placements if name not in spec.tables_by_name]
-    if wrong:
-        raise value_error(API, "placements", f"tables among {sorted(spec.tables_by_name)}", str(wrong), "Correct them")
+    placements, peer_capacity = dict(placements or {}), dict(peer_capacity or {})
+    for argument, by_table in (("placements", placements), ("peer_capacity", peer_capacity)):
+        wrong = [name for name in by_table if name not in spec.tables_by_name]
+        if wrong:
+            raise value_error(API, argument, f"tables among {sorted(spec.tables_by_name)}", str(wrong), "Correct them")
     for name, placement in placements.items():
         if placement not in PLACEMENTS:
             raise value_error(
                 API, f"table {name!r}", "'rows' or 'replicated'", repr(placement), "Choose one of the two"
             )
-    sharding = Sharding(mesh, axes, tuple(sorted(n for n, p in placements.items() if p == "replicated")))
+    replicated = tuple(sorted(n for n, p in placements.items() if p == "replicated"))
+    _check_peer_capacity(peer_capacity, replicated)
+    sharding = Sharding(mesh, axes, replicated, tuple(sorted(peer_capacity.items())))
     for table in spec.tables:
         if sharding.is_split(table.name):
             _check_table(table, sharding.devices)
     return sharding
+
+
+def _check_peer_capacity(peer_capacity: dict[str, int], replicated: tuple[str, ...]) -> None:
+    for name, rows in peer_capacity.items():
+        obj = f"peer_capacity of table {name!r}"
+        if not isinstance(rows, int) or rows < 1:
+            raise value_error(API, obj, "a positive number of rows", repr(rows), "Count them in a batch")
+        if name in replicated:
+            raise value_error(API, obj, "a table that is split", "a replicated one", "Leave one of the two out")
 
 
 def _check_table(table, devices: int) -> None:

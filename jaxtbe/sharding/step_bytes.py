@@ -1,5 +1,6 @@
 """What a training step over a mesh moves between devices, by formula."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 _WORD = 4  # bytes of an int32 or float32
@@ -8,22 +9,25 @@ _WORD = 4  # bytes of an int32 or float32
 class StepBytes(NamedTuple):
     """Bytes of the whole arrays that travel in one step.
 
-    With n devices, a device receives (n-1)/n of what is gathered (`ids`, `gradients`) or reduce-scattered (`activations`), and
-    about 2(n-1)/n of what is reduced to all (`rows`).
+    With n devices, a device receives (n-1)/n of what is gathered (`ids`, `gradients`), reduce-scattered (`activations`) or
+    exchanged (`exchanged`), and about 2(n-1)/n of what is reduced to all (`rows`).
     """
 
     ids: int
     """Gathered: ids, offsets, id weights and update mask of all devices' samples."""
     activations: int
-    """Reduce-scattered: the sums of the tables that are split."""
+    """Reduce-scattered: the sums of the tables that are split, but for exchanged ones."""
     gradients: int
-    """Gathered: the gradients of the activations of all writing features."""
+    """Gathered: the gradients of the activations of all writing features, but for those of exchanged tables."""
     rows: int
     """Reduced to all: the rows of raw ids, for each hashed table that is split."""
+    exchanged: int = 0
+    """Of one device, by all-to-all: the rows of tables with a `peer_capacity`, and the gradients of these rows."""
 
     def received(self, devices: int) -> float:
         """Bytes that each device receives in a step."""
-        return (self.ids + self.activations + self.gradients + 2 * self.rows) * (devices - 1) / devices
+        whole = self.ids + self.activations + self.gradients + 2 * self.rows + self.exchanged
+        return whole * (devices - 1) / devices
 
 
 def step_bytes(
@@ -33,6 +37,7 @@ def step_bytes(
     devices: int,
     *,
     replicated: tuple[str, ...] | None = None,
+    peer_capacity: Mapping[str, int] | None = None,
     id_weights: bool = False,
     update_mask: bool = False,
     spread: bool = True,
@@ -45,6 +50,7 @@ def step_bytes(
       capacity: positions of each device's part of the batch.
       devices: how many there are.
       replicated: tables that every device holds whole; None: those of `emb`.
+      peer_capacity: of tables whose rows travel, as in `EmbeddingBags.shard`; None: that of `emb`.
       id_weights, update_mask: whether batches have them.
       spread: whether samples lie on the devices (`EmbeddingBags.global_bags`), or every device has the whole batch.
 
@@ -55,19 +61,30 @@ def step_bytes(
       >>> import jaxtbe
       >>> emb = jaxtbe.EmbeddingBags([jaxtbe.Table("t", rows=64, dim=8)], [jaxtbe.Feature("f", table="t")])
       >>> jaxtbe.sharding.step_bytes(emb, batch_size=32, capacity=4, devices=8)
-      StepBytes(ids=288, activations=1024, gradients=1024, rows=0)
+      StepBytes(ids=288, activations=1024, gradients=1024, rows=0, exchanged=0)
     """
     spec = emb.spec
     if replicated is None:
         replicated = () if spec.sharding is None else spec.sharding.replicated
+    if peer_capacity is None:
+        peer_capacity = {} if spec.sharding is None else dict(spec.sharding.peer_capacity)
     positions = capacity * devices
     hashed = [t for t in spec.tables if t.zch is not None]
     id_bytes = _WORD * (2 if hashed else 1) + _WORD * id_weights + update_mask
     offsets = _WORD * (len(spec.features) * batch_size + devices)
-    split = [f for f in spec.features if f.table not in replicated]
+    split = [f for f in spec.features if f.table not in replicated and f.table not in peer_capacity]
+    writing = [f for f in spec.writing_features if f.table not in peer_capacity]
     return StepBytes(
         ids=positions * id_bytes + offsets if spread else 0,
         activations=_WORD * batch_size * sum(spec.width(f) for f in split),
-        gradients=_WORD * batch_size * sum(spec.width(f) for f in spec.writing_features),
+        gradients=_WORD * batch_size * sum(spec.width(f) for f in writing),
         rows=_WORD * positions * sum(t.name not in replicated for t in hashed),
+        exchanged=_WORD * devices * sum(c * _travels(spec, t) for t, c in peer_capacity.items()),
     )
+
+
+def _travels(spec, table: str) -> int:
+    """Numbers that travel for a row of an exchanged table: there, and its gradient back."""
+    features = [f for f in spec.features if f.table == table]
+    there = any(f.reads for f in features)
+    return spec.tables_by_name[table].dim * (there + any(f.writes for f in features))

@@ -8,9 +8,8 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import PartitionSpec as P
 
-from jaxtbe.errors import value_error
 from jaxtbe.ops.update import UpdateLookup
-from jaxtbe.sharding.blocks import take_share
+from jaxtbe.sharding.blocks import take_shares
 from jaxtbe.sharding.placement import Sharding
 
 _SMALL = 1024  # elements of a token that may travel to every device
@@ -37,7 +36,7 @@ def update_on_devices(
     sharding: Sharding,
     change: Callable,
     names: Sequence[str],
-    rows: Sequence[int],
+    shapes: Sequence[tuple[int, int]],
     lookups: Sequence[UpdateLookup],
     arrays: Sequence[Any],
     tokens: Sequence[jax.Array] = (),
@@ -48,16 +47,16 @@ def update_on_devices(
     Args:
       sharding: of the tables.
       change: returns new arrays, in the structure of `arrays`.
-      names, rows: of the tables of the call, in its order.
+      names, shapes: of the tables of the call, in its order.
       lookups: of the whole batch.
       arrays: for each table a pytree of arrays that belong to it: the table, its optimizer state.
       tokens: computed before the change.
       more: arrays that are whole on every device.
     """
-    array_specs = [row_specs(sharding, n, r, of) for n, r, of in zip(names, rows, arrays, strict=True)]
+    array_specs = [row_specs(sharding, n, r, of) for n, (r, _), of in zip(names, shapes, arrays, strict=True)]
 
     def on_device(arrays, lookups, tokens, more):
-        shares = [take_share(sharding, names, rows, lookup) for lookup in lookups]
+        shares = [share for lookup in lookups for share in take_shares(sharding, names, shapes, lookup)]
         return change(shares, arrays, tokens, more)
 
     return sharding.on_each_device(
@@ -73,35 +72,28 @@ def update_on_devices(
 
 def sharded_group_update(group, tables, states, configs, count):
     """New tables and states of a group, as its configuration's `update` makes them on one device."""
-
-    for name, config in zip(group.tables, configs, strict=True):
-        _check_rounding(group.sharding, name, config)
+    sharding = group.sharding
 
     def change(shares, arrays, tokens, count):
         tables, states = (list(x) for x in zip(*arrays, strict=True))
         own = dataclasses.replace(
-            group, lookups=tuple(shares), tokens=tuple(tokens), shapes=tuple(t.shape for t in tables), sharding=None
+            group,
+            lookups=tuple(shares),
+            tokens=tuple(tokens),
+            shapes=tuple(t.shape for t in tables),
+            sharding=None,
+            first_rows=tuple(
+                sharding.index() * t.shape[0] if sharding.is_split(name) else 0
+                for name, t in zip(group.tables, tables, strict=True)
+            ),
         )
         new_tables, new_states = configs[0].update(own, tables, states, configs, count)
         return list(zip(new_tables, new_states, strict=True))
 
-    rows = [shape[0] for shape in group.shapes]
     arrays = list(zip(tables, states, strict=True))
-    new = update_on_devices(group.sharding, change, group.tables, rows, group.lookups, arrays, group.tokens, count)
+    new = update_on_devices(sharding, change, group.tables, group.shapes, group.lookups, arrays, group.tokens, count)
     new_tables, new_states = zip(*new, strict=True)
     return list(new_tables), list(new_states)
-
-
-def _check_rounding(sharding: Sharding, table: str, config: Any) -> None:
-    rounding = getattr(getattr(config, "options", None), "rounding", "nearest")
-    if rounding != "nearest" and sharding.is_split(table):
-        raise value_error(
-            "jaxtbe.optim",
-            f"table {table!r}",
-            "rounding 'nearest' of a table that is split over devices",
-            repr(rounding),
-            "Round to nearest, or place the table replicated",
-        )
 
 
 def sharded_square_norms(sharding: Sharding, square_norms: Callable, names, shapes, lookups) -> jax.Array:
@@ -112,7 +104,7 @@ def sharded_square_norms(sharding: Sharding, square_norms: Callable, names, shap
     )
 
     def on_device(lookups):
-        shares = [take_share(sharding, names, [r for r, _ in shapes], lookup) for lookup in lookups]
+        shares = [share for lookup in lookups for share in take_shares(sharding, names, shapes, lookup)]
         norms = square_norms(shares, shapes=local)
         return jnp.where(split, jax.lax.psum(norms, sharding.axis), norms)
 

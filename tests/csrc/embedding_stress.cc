@@ -110,10 +110,10 @@ Result Run(const Case& c, const Pool& pool) {
   update.row_states[0] = r.state.data();
   update.hyper = c.hyper.data();
   scratch.assign(UpdateScratchBytes(c.num_ids, c.dim, 1), 0);
-  const uint32_t seed_and_step[] = {0, 0};
-  Update({DType::kFloat32, Rule::kRowwiseAdagrad, &update, &shape, 1, sources.data(), 2, c.num_ids, seed_and_step,
-          scratch.data()},
-         pool);
+  const uint32_t noise[] = {0, 0, 0};
+  Update(
+      {DType::kFloat32, Rule::kRowwiseAdagrad, &update, &shape, 1, sources.data(), 2, c.num_ids, noise, scratch.data()},
+      pool);
   return r;
 }
 

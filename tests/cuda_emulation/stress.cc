@@ -107,7 +107,7 @@ std::vector<float> CheckLookup(const Batch& batch, int64_t round) {
 std::vector<float> CheckUpdate(const Batch& batch, int64_t round) {
   constexpr float kRate = 0.5f, kEps = 0.125f;
   const float hyper[] = {kRate, 0, 0, INFINITY, INFINITY, 0, kEps};
-  const uint32_t seed_and_step[] = {1, 2};
+  const uint32_t noise[] = {1, 2, 0};
   std::vector<float> table = batch.table, state(Batch::kRows, 0.25f);
   std::vector<Source> sources;
   for (int64_t f = 0; f < Batch::kFeatures; ++f) {
@@ -122,7 +122,7 @@ std::vector<float> CheckUpdate(const Batch& batch, int64_t round) {
   const int64_t capacity = static_cast<int64_t>(batch.ids.size());
   std::vector<unsigned char> scratch(UpdateScratchBytes(capacity, batch.dim, 1), 0xff);
   Update({DType::kFloat32, Rule::kRowwiseAdagrad, &updated, &shape, 1, sources.data(), Batch::kFeatures, capacity,
-          seed_and_step, scratch.data()},
+          noise, scratch.data()},
          nullptr);
 
   std::vector<double> gradient(table.size());

@@ -12,7 +12,7 @@ namespace jaxtbe {
 struct UpdateRun {
   DType dtype;
   const UpdateTable* tables;
-  const uint32_t* seed_and_step;
+  const uint32_t* noise;  // see UpdateArgs
   const TouchedRows& rows;
 };
 

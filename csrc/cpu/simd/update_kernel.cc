@@ -75,7 +75,7 @@ struct TableUpdater {
   float* buffer;  // the gradient's place, then those of the staged row and states
   Hyper hyper;
   Rule rule;
-  uint32_t noise_key;
+  uint32_t noise_key, first_row;
 
   TableUpdater(const UpdateRun& run, int64_t t, float* place)
       : occurrences(run.rows.occurrences),
@@ -84,7 +84,8 @@ struct TableUpdater {
         buffer(place),
         hyper(*reinterpret_cast<const Hyper*>(table.hyper)),
         rule(hyper, table.hyper + kNumCommonHypers),
-        noise_key(NoiseKey(run.seed_and_step[0], run.seed_and_step[1], table.number)) {}
+        noise_key(NoiseKey(run.noise[0], run.noise[1], table.number)),
+        first_row(run.noise[2 + t]) {}
 
   JAXTBE_HD T* Weights(int64_t row) const { return static_cast<T*>(table.data) + row * shape.dim; }
   JAXTBE_HD bool StateIsStaged(int k) const { return table.element_state_dtypes[k] != DType::kFloat32; }
@@ -125,7 +126,7 @@ struct TableUpdater {
     LimitNorm(r.w, hyper.max_norm, dim);
     if constexpr (kStaged) {
       if (hyper.stochastic != 0) {
-        FromFloatsStochastic(r.w, dim, RowNoiseKey(noise_key, static_cast<uint32_t>(row)), Weights(row));
+        FromFloatsStochastic(r.w, dim, RowNoiseKey(noise_key, first_row + static_cast<uint32_t>(row)), Weights(row));
       } else {
         FromFloats(r.w, dim, Weights(row));
       }
