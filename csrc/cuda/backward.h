@@ -29,7 +29,7 @@ struct TouchedRow {
 class BackwardScratch {
  public:
   // Warps that keep rows in memory: enough to fill a GPU, few enough that their scratch stays small.
-  static constexpr int64_t kMemoryWarps = 1024;
+  static constexpr int64_t kMemoryWarps = JAXTBE_LIMIT(1024, 2);
 
   BackwardScratch(int64_t capacity, int64_t max_dim, Arena& arena)
       : stride_((max_dim + 3) / 4 * 4),
