@@ -15,6 +15,7 @@
 namespace jaxtbe {
 
 constexpr int64_t kChunk = 128;
+constexpr unsigned kBackwardBlock = 128;  // threads: small blocks leave fewer registers of an SM unused
 
 // A row whose gradient is complete.
 struct TouchedRow {
@@ -28,7 +29,7 @@ struct TouchedRow {
 class BackwardScratch {
  public:
   // Warps that keep rows in memory: enough to fill a GPU, few enough that their scratch stays small.
-  static constexpr int64_t kMemoryWarps = 1024;
+  static constexpr int64_t kMemoryWarps = JAXTBE_LIMIT(1024, 2);
 
   BackwardScratch(int64_t capacity, int64_t max_dim, Arena& arena)
       : stride_((max_dim + 3) / 4 * 4),
@@ -134,9 +135,9 @@ __device__ __forceinline__ void SumPart(const Columns& columns, const SortedCont
 // Visits the rows that lie within one chunk, and sums the parts of the others.
 //
 // Grid: one warp for each chunk; with memory columns kMemoryWarps warps, which take chunks in turn.
-// Block: kBlock threads, each warp alone.
+// Block: kBackwardBlock threads, each warp alone.
 template <class Columns, class Visitor>
-__global__ void __launch_bounds__(kBlock, Columns::kMinBlocks)
+__global__ void __launch_bounds__(kBackwardBlock, Columns::MinBlocks(Visitor::kElementStates))
     VisitChunksKernel(SortedContributions sorted, Visitor visitor, BackwardScratch scratch, int64_t warps) {
   const int64_t warp = (static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) / kWarp;
   if (warp >= warps) return;
@@ -163,9 +164,9 @@ __global__ void __launch_bounds__(kBlock, Columns::kMinBlocks)
 
 // Visits the rows that go on past the end of the chunk in which they begin.
 //
-// Grid: at most kMemoryWarps warps, which take chunks in turn. Block: kBlock threads, each warp alone.
+// Grid: at most kMemoryWarps warps, which take chunks in turn. Block: kBackwardBlock threads, each warp alone.
 template <class Visitor>
-__global__ void __launch_bounds__(kBlock, MemoryColumns::kMinBlocks)
+__global__ void __launch_bounds__(kBackwardBlock, MemoryColumns::MinBlocks(Visitor::kElementStates))
     VisitCrossingRowsKernel(SortedContributions sorted, Visitor visitor, BackwardScratch scratch, int64_t warps) {
   const int64_t warp = (static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) / kWarp;
   if (warp >= warps) return;
@@ -192,10 +193,13 @@ __global__ void __launch_bounds__(kBlock, MemoryColumns::kMinBlocks)
   }
 }
 
+inline dim3 WarpGrid(int64_t warps) { return dim3(Blocks(warps * kWarp, kBackwardBlock)); }
+
 template <class Columns, class Visitor>
 void VisitChunks(Launcher& launch, const SortedContributions& sorted, const Visitor& visitor,
                  const BackwardScratch& scratch, int64_t warps) {
-  launch.Run("VisitChunksKernel", VisitChunksKernel<Columns, Visitor>, warps * kWarp, sorted, visitor, scratch, warps);
+  launch.RunGrid("VisitChunksKernel", VisitChunksKernel<Columns, Visitor>, WarpGrid(warps), kBackwardBlock, sorted,
+                 visitor, scratch, warps);
 }
 
 // Visits every touched row once. `dims`: of all tables.
@@ -209,7 +213,8 @@ void VisitTouchedRows(Launcher& launch, const SortedContributions& sorted, const
   if (any(Handles<RegisterColumns<1>>)) VisitChunks<RegisterColumns<1>>(launch, sorted, visitor, scratch, chunks);
   if (any(Handles<RegisterColumns<4>>)) VisitChunks<RegisterColumns<4>>(launch, sorted, visitor, scratch, chunks);
   if (any(Handles<MemoryColumns>)) VisitChunks<MemoryColumns>(launch, sorted, visitor, scratch, few);
-  launch.Run("VisitCrossingRowsKernel", VisitCrossingRowsKernel<Visitor>, few * kWarp, sorted, visitor, scratch, few);
+  launch.RunGrid("VisitCrossingRowsKernel", VisitCrossingRowsKernel<Visitor>, WarpGrid(few), kBackwardBlock, sorted,
+                 visitor, scratch, few);
 }
 
 }  // namespace jaxtbe

@@ -10,7 +10,7 @@
 namespace jaxtbe {
 
 // Kernel parameters may take 4 KB on every architecture. Some of it is left for other parameters.
-constexpr int64_t kDescriptorBytes = 3584;
+constexpr int64_t kDescriptorBytes = JAXTBE_LIMIT(3584, 128);
 
 template <class T>
 struct Descriptors {

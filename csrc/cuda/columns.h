@@ -6,6 +6,7 @@
 //     LoadRow(const T*, Floats&)                // a row of some dtype
 //     StoreRow(T*, f)                           // f(i, column) gives each element
 //     Floats Take(k)                            // storage for the k-th array of this warp
+//     MinBlocks(element_states)                 // blocks that an SM must hold at once
 //   };
 #pragma once
 
@@ -21,8 +22,9 @@ class RegisterColumns {
   static constexpr int64_t kMaxDim = 128 * kTiles;
   static constexpr bool kInRegisters = true;
   static constexpr int kRowsAhead = kTiles == 1 ? 4 : 1;  // contributions in flight: what registers are left for
-  static constexpr int kMinBlocks =
-      kTiles == 1 ? 3 : 1;  // for __launch_bounds__: without it, nvcc spills to save registers
+  // For __launch_bounds__: 80 registers a thread, 96 where optimizer states take some, or as many as there are. With
+  // more blocks nvcc spills.
+  static constexpr int MinBlocks(int element_states) { return kTiles > 1 ? 1 : element_states > 0 ? 5 : 6; }
   struct Floats {
     ::jaxtbe::Floats<4> tiles[kTiles];
     __device__ __forceinline__ float& operator[](int i) { return tiles[i / 4].v[i % 4]; }
@@ -87,7 +89,7 @@ class MemoryColumns {
  public:
   static constexpr int64_t kMaxDim = INT64_MAX;
   static constexpr bool kInRegisters = false;
-  static constexpr int kMinBlocks = 2;
+  static constexpr int MinBlocks(int) { return 4; }
   struct Floats {
     float* p;
     __device__ __forceinline__ float& operator[](int64_t i) { return p[i]; }

@@ -3,6 +3,7 @@
 //
 //   JAXTBE_SHARED(T, name, n)   declares an array in shared memory
 //   LaunchKernel(kernel, ...)   launches one, with its arguments last
+//   JAXTBE_LIMIT(real, small)   a size whose excess takes another path: small in the emulation, so that tests reach it
 #pragma once
 
 #include <cstdint>
@@ -13,7 +14,11 @@
 
 #include "tests/cuda_emulation/emulation.h"
 
+#define JAXTBE_LIMIT(real, small) (small)
+
 #else
+
+#define JAXTBE_LIMIT(real, small) (real)
 
 #include <cuda_runtime.h>
 

@@ -23,6 +23,7 @@ struct Scratch {
 };
 
 struct SquareVisitor {
+  static constexpr int kElementStates = 0;
   float* squares;
   template <class Columns>
   __device__ __forceinline__ void Visit(const Columns& columns, const typename Columns::Floats& g,
@@ -35,6 +36,7 @@ struct SquareVisitor {
 };
 
 struct WriteVisitor {
+  static constexpr int kElementStates = 0;
   const int32_t* ranks;
   RowGradientsOutput out;
   template <class Columns>

@@ -31,6 +31,7 @@ void SortPairs(Launcher& launch, const uint32_t* keys, const uint32_t* values, i
                void* scratch, size_t scratch_bytes, uint32_t* sorted_keys, uint32_t* sorted_values) {
   if (!launch.ok() || count == 0) return;
   const char* const kName = "cub::DeviceRadixSort";
+  if (count > INT32_MAX) return launch.Check(kName, cudaErrorInvalidValue);
   const int n = static_cast<int>(count);
   const auto sort = [&](void* temp, size_t& bytes) {
     return cub::DeviceRadixSort::SortPairs(temp, bytes, keys, sorted_keys, values, sorted_values, n, 0, key_bits,

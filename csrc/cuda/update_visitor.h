@@ -11,6 +11,7 @@ namespace jaxtbe {
 
 template <class Rule, class T>
 struct UpdateVisitor {
+  static constexpr int kElementStates = Rule::kElementStates;
   const UpdateTable* tables;
   const uint32_t* noise;
 
@@ -22,10 +23,10 @@ struct UpdateVisitor {
     const int64_t first = touched.row * touched.dim;
     T* weights = static_cast<T*>(table.data) + first;
 
-    Row<Columns, Rule::kElementStates> row = {columns, columns.Take(1), g, {}, 0.0f, static_cast<float>(touched.dim)};
+    Row<Columns, kElementStates> row = {columns, columns.Take(1), g, {}, 0.0f, static_cast<float>(touched.dim)};
     columns.LoadRow(weights, row.w);
 #pragma unroll
-    for (int k = 0; k < Rule::kElementStates; ++k) {
+    for (int k = 0; k < kElementStates; ++k) {
       row.element_states[k] = columns.Take(2 + k);
       LoadState(columns, table, k, first, row.element_states[k]);
     }
@@ -38,7 +39,7 @@ struct UpdateVisitor {
     LimitNorm(columns, hyper.max_norm, row);
     StoreWeights(columns, hyper, touched, weights, row.w);
 #pragma unroll
-    for (int k = 0; k < Rule::kElementStates; ++k) StoreState(columns, table, k, first, row.element_states[k]);
+    for (int k = 0; k < kElementStates; ++k) StoreState(columns, table, k, first, row.element_states[k]);
     if constexpr (Rule::kRowStates > 0) {
       __syncwarp();  // every lane has read it
       if (threadIdx.x % kWarp == 0) table.row_states[0][touched.row] = row.row_state;

@@ -11,12 +11,15 @@
 #include "csrc/cuda/ops.h"
 #include "tests/csrc/sequential_insert.h"
 #include "tests/cuda_emulation/scheduler.h"
+#include "tests/cuda_emulation/stress.h"
 
 namespace jaxtbe {
 namespace {
 
 int failures = 0;
 bool quiet = false;
+
+}  // namespace
 
 void Check(bool ok, const char* what, int64_t round, int64_t number) {
   if (ok) return;
@@ -25,51 +28,7 @@ void Check(bool ok, const char* what, int64_t round, int64_t number) {
   std::printf("round %d, %s %d: wrong\n", int(round), what, int(number));
 }
 
-bool Near(double got, double want) { return std::abs(got - want) <= 1e-4 * (1 + std::abs(want)); }
-
-// One table read by three features, of each pooling.
-struct Batch {
-  static constexpr int64_t kRows = 6, kSamples = 5, kMaxLength = 3, kFeatures = 3;
-  int64_t dim, stride;
-  std::vector<int32_t> ids, offsets = {0};
-  std::vector<float> weights, table, d_acts;
-
-  Batch(int64_t columns, int64_t longest, std::mt19937_64& random)
-      : dim(columns), stride((2 + kMaxLength) * columns), table(kRows * dim), d_acts(kSamples * stride) {
-    for (int64_t bag = 0; bag < kFeatures * kSamples; ++bag) {
-      for (int64_t left = random() % (longest + 1); left > 0; --left) {
-        ids.push_back(static_cast<int32_t>(random() % (kRows + 2)) - 1);
-        weights.push_back(static_cast<float>(random() % 9) / 4 - 1);
-      }
-      offsets.push_back(static_cast<int32_t>(ids.size()));
-    }
-    for (float& x : table) x = static_cast<float>(random() % 17) / 8 - 1;
-    for (float& x : d_acts) x = static_cast<float>(random() % 17) / 8 - 1;
-  }
-
-  BagsView View() const {
-    return {ids.data(), static_cast<int64_t>(ids.size()), offsets.data(), weights.data(), kSamples};
-  }
-  int64_t Column(int64_t feature) const { return feature * dim; }
-
-  // f(position, row, sample, feature, column of the output, coefficient) for the ids that name a row and show.
-  template <class F>
-  void ForEach(F f) const {
-    for (int64_t feature = 0; feature < kFeatures; ++feature) {
-      for (int64_t sample = 0; sample < kSamples; ++sample) {
-        const Range bag = View().Bag(feature, sample);
-        int64_t valid = 0;
-        for (int64_t p = bag.begin; p < bag.end; ++p) valid += ids[p] >= 0 && ids[p] < kRows;
-        for (int64_t p = bag.begin; p < bag.end; ++p) {
-          const int64_t index = p - bag.begin;
-          if (ids[p] < 0 || ids[p] >= kRows || (feature == 2 && index >= kMaxLength)) continue;
-          const double coefficient = weights[p] / (feature == 1 ? double(valid) : 1.0);
-          f(p, ids[p], sample, Column(feature) + (feature == 2 ? index * dim : 0), coefficient);
-        }
-      }
-    }
-  }
-};
+namespace {
 
 std::vector<float> CheckLookup(const Batch& batch, int64_t round) {
   const LookupTable table = {batch.table.data(), Batch::kRows, batch.dim};
@@ -101,6 +60,10 @@ std::vector<float> CheckLookup(const Batch& batch, int64_t round) {
   int32_t count = 0;
   for (int32_t id : batch.ids) count += id >= Batch::kRows;
   Check(faults[0] + faults[2] + faults[4] == count, "count of faults", round, count);
+  const std::vector<int64_t> rows(Batch::kFeatures, Batch::kRows);
+  std::vector<int32_t> counted(faults.size());
+  CountFaults(batch.View(), rows.data(), Batch::kFeatures, counted.data(), nullptr);
+  Check(counted == faults, "faults", round, count);
   return acts;
 }
 
@@ -188,6 +151,7 @@ void RunBroken(Batch batch, std::mt19937_64& random) {
   const bool was_quiet = std::exchange(quiet, true);
   CheckLookup(batch, 0);
   CheckUpdate(batch, 0);
+  CheckRowGradients(batch, 0);
   quiet = was_quiet;
   failures = before;
 }
@@ -205,6 +169,10 @@ int Main(int rounds) {
       const std::vector<float> acts = CheckLookup(batch, round), table = CheckUpdate(batch, round);
       if (schedule == Schedule::kFirstIn) first_acts = acts, first_table = table;
       Check(acts == first_acts && table == first_table, "schedule", round, int(schedule));
+      CheckRowGradients(batch, round);
+      CheckRows(batch, round, random);
+      CheckReset(batch.dim, round, random);
+      CheckFind(round, random);
       CheckInsert(random, round);
       if (batch.ids.size() > 0) RunBroken(batch, random);
     }

@@ -33,7 +33,7 @@ struct Claimant {
 // Chooses slots. A protected slot is not told apart here: it holds a claim that no id can beat.
 class SlotChooser {
  public:
-  SlotChooser(SlotsView slots, const ProbeLayout& layout, Eviction policy, int32_t threshold)
+  JAXTBE_HD SlotChooser(SlotsView slots, const ProbeLayout& layout, Eviction policy, int32_t threshold)
       : slots_(slots), layout_(layout), policy_(policy), threshold_(threshold) {}
 
   // The slot that the claimant wants most after `*choice`, or false: there is none left.
