@@ -15,7 +15,10 @@ import pytest
 import jaxtbe
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-PAGES = [ROOT / "README.md", ROOT / "BUILD.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "BUILD.md", "CONTRIBUTING.md", "CHANGELOG.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
 
 
 @pytest.mark.slow
@@ -59,7 +62,7 @@ def is_there(command: list[str]) -> bool:
         case ["python", script, *_]:
             return (ROOT / script).exists()
         case [tool, *_]:
-            return tool in ("pip", "git")
+            return tool in ("pip", "git") or (ROOT / tool).is_file()
     return False
 
 
