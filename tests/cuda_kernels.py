@@ -2,8 +2,11 @@
 
 from typing import NamedTuple
 
-ARCHITECTURE = "sm_90"
-"""The one of those built for whose machine code is read."""
+ARCHITECTURES = ("sm_80", "sm_90", "sm_100")
+"""Those built for."""
+
+READ = "sm_90"
+"""The one whose machine code is read."""
 
 LARGEST_BYTES = 30 << 20
 """Of the library, all architectures together."""
@@ -24,16 +27,25 @@ class Kernel(NamedTuple):
         return "-".join(self.name)
 
 
-def update(dtype: str, rule: str) -> tuple[str, ...]:
-    """The chunk kernel of rows of up to 128 columns."""
-    return ("VisitChunksKernel", "RegisterColumnsILi1E", f"{len(rule)}{rule}E", dtype)
+def lookup(dtype: str, words: int, lanes: int, weighted: bool) -> tuple[str, ...]:
+    """The forward kernel of rows that `lanes` lanes read, `words` elements a load."""
+    return ("LookupKernel", f"{dtype}Li{words}ELi{lanes}ELb{int(weighted)}E")
 
+
+def update(dtype: str, rule: str) -> tuple[str, ...]:
+    """The backward kernel of rows of up to 128 columns."""
+    return ("VisitChunksKernel", "RegisterColumnsILi1E", f"UpdateVisitorINS_{len(rule)}{rule}E{dtype}E")
+
+
+FLOAT32, BFLOAT16, FLOAT16 = "f", "NS_8BFloat16E", "NS_7Float16E"  # as they are mangled
 
 KERNELS = (
-    Kernel(("LookupKernel", "IfLi4ELi32ELb0E"), 8),
-    Kernel(("LookupKernel", "IfLi4ELi16ELb0E"), 8),
-    Kernel(("LookupKernel", "IfLi4ELi32ELb1E"), 8),
-    Kernel(("LookupKernel", "BFloat16ELi8ELi16ELb0E"), 8),
-    Kernel(("LookupKernel", "7Float16ELi8ELi16ELb0E"), 8),
-    Kernel(update("E", "Sgd"), 4),
+    *(Kernel(lookup(FLOAT32, 4, lanes, weighted), 8) for lanes in (16, 32) for weighted in (False, True)),
+    *(Kernel(lookup(dtype, 8, lanes, False), 8) for dtype in (BFLOAT16, FLOAT16) for lanes in (16, 32)),
+    # Four rows of gradients in flight, one alone, the weights, and the states of the elements.
+    *(Kernel(update(FLOAT32, rule), 6) for rule in ("Sgd", "RowwiseAdagrad", "Assign", "Overwrite")),
+    *(Kernel(update(FLOAT32, rule), 7) for rule in ("Adagrad", "PartialRowwiseAdam", "LarsSgd")),
+    *(Kernel(update(FLOAT32, rule), 8) for rule in ("Adam", "Lamb")),
+    # Rows of 16-bit numbers: 64 bits a lane are all of a row of 128 columns.
+    *(Kernel(update(dtype, "RowwiseAdagrad"), 5) for dtype in (BFLOAT16, FLOAT16)),
 )

@@ -47,6 +47,7 @@ class RegisterColumns {
 
   template <class T>
   __device__ __forceinline__ void LoadRow(const T* row, Floats& out) const {
+    JAXTBE_IS_GLOBAL(row);
     if (MovesWords(row)) {
 #pragma unroll
       for (int tile = 0; tile < kTiles; ++tile) {
@@ -59,6 +60,7 @@ class RegisterColumns {
 
   template <class T, class F>
   __device__ __forceinline__ void StoreRow(T* row, F f) const {
+    JAXTBE_IS_GLOBAL(row);
     if (MovesWords(row)) {
 #pragma unroll
       for (int tile = 0; tile < kTiles; ++tile) {
@@ -106,10 +108,12 @@ class MemoryColumns {
   }
   template <class T>
   __device__ __forceinline__ void LoadRow(const T* row, Floats& out) const {
+    JAXTBE_IS_GLOBAL(row);
     ForEach([&](int64_t i, int64_t column) { out[i] = ToFloat(row[column]); });
   }
   template <class T, class F>
   __device__ __forceinline__ void StoreRow(T* row, F f) const {
+    JAXTBE_IS_GLOBAL(row);
     ForEach([&](int64_t i, int64_t column) { row[column] = f(i, column); });
   }
 

@@ -3,6 +3,7 @@
 //
 //   JAXTBE_SHARED(T, name, n)   declares an array in shared memory
 //   LaunchKernel(kernel, ...)   launches one, with its arguments last
+//   JAXTBE_IS_GLOBAL(p)         promises that a pointer which was itself loaded is one to global memory: LDG, not LD
 //   JAXTBE_LIMIT(real, small)   a size whose excess takes another path: small in the emulation, so that tests reach it
 #pragma once
 
@@ -15,6 +16,7 @@
 #include "tests/cuda_emulation/emulation.h"
 
 #define JAXTBE_LIMIT(real, small) (small)
+#define JAXTBE_IS_GLOBAL(p)
 
 #else
 
@@ -25,6 +27,7 @@
 #if defined(__CUDACC__)
 
 #define JAXTBE_SHARED(T, name, ...) __shared__ T name[__VA_ARGS__]
+#define JAXTBE_IS_GLOBAL(p) __builtin_assume(__isGlobal(p))
 
 namespace jaxtbe {
 

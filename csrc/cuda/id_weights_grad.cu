@@ -32,7 +32,7 @@ __device__ __forceinline__ float PartialDot(const T* row, const float* d_row, in
 //
 // Grid: one warp for each sample, and one row of blocks for each feature. Block: kBlock threads, each warp alone.
 template <class T>
-__global__ void __launch_bounds__(kBlock)
+__global__ void __launch_bounds__(kBlock, 3)
     IdWeightsGradKernel(const __grid_constant__ Descriptors<FeatureView> features, BagsView bags, const float* d_acts,
                         int64_t stride, float* d_id_weights) {
   const int64_t sample = (static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) / kWarp;

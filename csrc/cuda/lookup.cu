@@ -119,10 +119,11 @@ struct BagGroup {
 // Pools the bags of features whose rows are read by kLanes lanes, kWidth elements each at a time.
 //
 // Grid: kLanes threads for each sample, and one row of blocks for each feature.
-// Block: kBlock threads, kBlock / kLanes bags.
+// Block: kBlock threads, kBlock / kLanes bags. Two an SM, so up to 128 registers a thread: left to itself, nvcc spills
+// some to save others.
 template <class T, int kWidth, int kLanes, bool kWeighted>
-__global__ void __launch_bounds__(kBlock) LookupKernel(const __grid_constant__ Descriptors<FeatureView> features,
-                                                       BagsView bags, float* acts, int64_t stride, int32_t* faults) {
+__global__ void __launch_bounds__(kBlock, 2) LookupKernel(const __grid_constant__ Descriptors<FeatureView> features,
+                                                          BagsView bags, float* acts, int64_t stride, int32_t* faults) {
   const int64_t sample = (static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) / kLanes;
   if (sample >= bags.batch) return;
   const FeatureView& feature = features.items[blockIdx.y];

@@ -123,9 +123,9 @@ void CheckReset(int64_t dim, int64_t round, std::mt19937_64& random) {
 
 void CheckFind(int64_t round, std::mt19937_64& random) {
   constexpr int64_t kSlots = 13;
-  const ProbeLayout layout(kSlots, 1, 0, 4);
+  const ProbeLayout layout(kSlots, 1, 0, 6);
   std::vector<uint64_t> identities(kSlots, kNoId), ids;
-  for (uint64_t id = 0; id < 8; ++id) {  // in the nearest free slot, where there is one
+  for (uint64_t id = 0; id < 12; ++id) {  // in the nearest free slot, where there is one
     for (int32_t distance = 0; distance < layout.length(); ++distance) {
       uint64_t& slot = identities[layout.SlotAt(layout.WindowOf(id), distance)];
       if (slot != kNoId) continue;
@@ -133,7 +133,7 @@ void CheckFind(int64_t round, std::mt19937_64& random) {
       break;
     }
   }
-  for (int64_t n = random() % 300; n >= 0; --n) ids.push_back(random() % 12 - 1);
+  for (int64_t n = random() % 300; n >= 0; --n) ids.push_back(random() % 16 - 1);
   const int64_t count = static_cast<int64_t>(ids.size());
   // Three features of one sample; the second is of another table, and the last positions are of none.
   const int32_t offsets[] = {0, static_cast<int32_t>(count / 3), static_cast<int32_t>(count / 2),
