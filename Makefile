@@ -5,6 +5,11 @@ VENV := .venv
 PEERS := .venv-peers
 PIP := $(VENV)/bin/pip --disable-pip-version-check
 RUN := $(VENV)/bin/python
+GPU := $(if $(filter OFF,$(JAXTBE_CUDA)),,$(shell nvidia-smi -L 2>/dev/null | head -1))
+ifneq ($(GPU),)
+# Two workers of the tests share it.
+export XLA_PYTHON_CLIENT_PREALLOCATE := false
+endif
 SOURCES := $(shell find csrc xla_ffi cmake jaxtbe -name '*.cc' -o -name '*.h' -o -name '*.cu' -o -name '*.cmake') CMakeLists.txt pyproject.toml
 
 .PHONY: help demo demo-memory demo-zch test test-fast test-newest sanitize lint types bench bench-peers docs wheel sdist clean
@@ -90,8 +95,10 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 # Build tools and test tools. With cmake and ninja from wheels, only a compiler must be there.
-$(VENV)/tools: pyproject.toml requirements/dev.txt | $(VENV)/bin/python
+# Where there is an NVIDIA GPU, with JAX's CUDA plugin.
+$(VENV)/tools: pyproject.toml requirements/dev.txt requirements/cuda.txt | $(VENV)/bin/python
 	$(PIP) install -q -r requirements/dev.txt
+	$(if $(GPU),$(PIP) install -q -r requirements/cuda.txt)
 	touch $@
 
 $(VENV)/built: $(SOURCES) | $(VENV)/tools
