@@ -46,7 +46,8 @@ def append(out: pathlib.Path, result: dict) -> None:
 def load(out: pathlib.Path) -> list[dict]:
     """One result of each (workload, op, peer): from the latest run, and of its passes the least disturbed.
 
-    Whatever disturbs a comparison adds time, so that is the pass in which both together took least.
+    Whatever disturbs a comparison stretches times, so that is the pass with the least product of the two: neither side counts
+    more for being slow.
     """
     path = out / RESULTS
     lines = path.read_text().splitlines() if path.exists() else []
@@ -60,8 +61,8 @@ def load(out: pathlib.Path) -> list[dict]:
 
 
 def _rank(result: dict) -> tuple[float, float]:
-    total = statistics.median(result["ours_ms"]) + statistics.median(result["peer_ms"])
-    return result.get("run", 0.0), -total
+    product = statistics.median(result["ours_ms"]) * statistics.median(result["peer_ms"])
+    return result.get("run", 0.0), -product
 
 
 def cells(result: dict) -> tuple[str, ...]:
