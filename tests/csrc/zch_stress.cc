@@ -6,6 +6,7 @@
 
 #include "csrc/cpu/zch_find.h"
 #include "csrc/cpu/zch_insert.h"
+#include "tests/csrc/insert_case.h"
 #include "tests/csrc/sequential_insert.h"
 #include "tests/csrc/thread_pool.h"
 
@@ -13,33 +14,10 @@ namespace jaxtbe {
 namespace {
 
 Result ParallelInsert(const Case& c, State& state, const Pool& pool) {
-  const int64_t n = static_cast<int64_t>(c.ids.size());
-  Result result = {std::vector<int32_t>(n), std::vector<int32_t>(n)};
-  std::vector<int8_t> status(n);
-  std::vector<uint64_t> evicted_ids(n);
-  std::vector<uint64_t> scratch(ZchInsertScratchBytes(n) / sizeof(uint64_t));
-  const int32_t offsets[] = {0, static_cast<int32_t>(n)};
-  const int64_t access[] = {static_cast<int64_t>(Access::kReadWrite)};
-  int32_t counters[kNumCounters];
-  float evicted_age;
-  const int32_t no_ttl = 0;
-  const ZchInsertArgs args = {
-      {c.slots, state.identities.data(), state.last_seen.data(), state.counts.data(), &state.occupancy},
-      ProbeLayout(c.slots, 1, 0, c.max_probe),
-      {c.eviction, c.priority, OnFull::kMiss, c.admit_after},
-      {c.ids.data(), n, offsets, 1, access, 1, nullptr},
-      c.scores.data(),
-      &c.now,
-      &no_ttl,
-      result.rows.data(),
-      status.data(),
-      result.evicted.data(),
-      evicted_ids.data(),
-      counters,
-      &evicted_age,
-      scratch.data()};
-  ZchInsert(args, pool, /*grain=*/1);  // as many tasks as there can be
-  return result;
+  return InsertCase(c, state, ZchInsertScratchBytes(static_cast<int64_t>(c.ids.size())),
+                    [&](const ZchInsertArgs& args) {
+                      ZchInsert(args, pool, /*grain=*/1);  // as many tasks as there can be
+                    });
 }
 
 // Every id that is in the table is found, in as many tasks as there can be.

@@ -9,6 +9,7 @@
 
 #include "csrc/common/half.h"
 #include "csrc/cuda/ops.h"
+#include "tests/csrc/insert_case.h"
 #include "tests/csrc/sequential_insert.h"
 #include "tests/cuda_emulation/scheduler.h"
 #include "tests/cuda_emulation/stress.h"
@@ -115,30 +116,8 @@ void CheckInsert(std::mt19937_64& random, int64_t round) {
       c.scores.push_back(step + static_cast<int32_t>(random() % 3) - 1);
     }
     const Result expected = SequentialInsert(c, want).Run();
-    const int64_t n = static_cast<int64_t>(c.ids.size());
-    Result result = {std::vector<int32_t>(n), std::vector<int32_t>(n)};
-    std::vector<int8_t> status(n);
-    std::vector<uint64_t> evicted_ids(n);
-    std::vector<unsigned char> scratch(ZchInsertScratchBytes(n));
-    const int32_t offsets[] = {0, static_cast<int32_t>(n)}, no_ttl = 0;
-    const int64_t access[] = {static_cast<int64_t>(Access::kReadWrite)};
-    int32_t counters[kNumCounters];
-    float evicted_age;
-    ZchInsert({{c.slots, got.identities.data(), got.last_seen.data(), got.counts.data(), &got.occupancy},
-               ProbeLayout(c.slots, 1, 0, c.max_probe),
-               {c.eviction, c.priority, OnFull::kMiss, c.admit_after},
-               {c.ids.data(), n, offsets, 1, access, 1, nullptr},
-               c.scores.data(),
-               &c.now,
-               &no_ttl,
-               result.rows.data(),
-               status.data(),
-               result.evicted.data(),
-               evicted_ids.data(),
-               counters,
-               &evicted_age,
-               scratch.data()},
-              nullptr);
+    const Result result = InsertCase(c, got, ZchInsertScratchBytes(static_cast<int64_t>(c.ids.size())),
+                                     [](const ZchInsertArgs& args) { ZchInsert(args, nullptr); });
     Check(got == want && result == expected, "insert", round, step);
   }
 }
