@@ -15,7 +15,8 @@ os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # torch wants s
 import jax
 
 from benchmarks.gpu import ceilings, forward, torch_peer, update, zch
-from benchmarks.gpu.timing import Plan, Row, print_rows
+from benchmarks.gpu.rows import Row, print_rows
+from benchmarks.gpu.timing import Plan
 from benchmarks.gpu.workloads import ANCHOR, WORKLOADS, Workload, tiny
 
 UPDATED = {  # workload: (rules, with a dense gradient)

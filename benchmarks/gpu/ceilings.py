@@ -3,7 +3,8 @@
 import jax
 import jax.numpy as jnp
 
-from benchmarks.gpu.timing import Plan, Row, seconds_a_call
+from benchmarks.gpu.rows import Row
+from benchmarks.gpu.timing import Plan, seconds_a_call
 from benchmarks.gpu.workloads import SETS, Workload
 
 

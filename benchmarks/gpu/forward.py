@@ -6,7 +6,8 @@ import numpy as np
 
 import jaxtbe
 from benchmarks.gpu import torch_peer
-from benchmarks.gpu.timing import Plan, Row, seconds_a_call
+from benchmarks.gpu.rows import Row
+from benchmarks.gpu.timing import Plan, seconds_a_call
 from benchmarks.gpu.workloads import SETS, Workload
 
 _CHECKED = 64  # samples

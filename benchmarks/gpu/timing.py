@@ -1,4 +1,4 @@
-"""How long a call takes on a device that works behind the caller's back, and tables of results."""
+"""How long a call takes on a device that works behind the caller's back."""
 
 import statistics
 import time
@@ -33,18 +33,3 @@ def seconds_a_call(run: Callable[[int], object], plan: Plan) -> float:
         jax.block_until_ready(last)
         times.append((time.perf_counter() - start) / plan.calls)
     return statistics.median(times)
-
-
-class Row(NamedTuple):
-    """One line of a result."""
-
-    what: str
-    who: str
-    seconds: float
-    note: str = ""
-
-
-def print_rows(title: str, rows: list[Row]) -> None:
-    print(f"\n{title}")
-    for what, who, seconds, note in rows:
-        print(f"  {what:20} {who:44} {seconds * 1e6:11.1f} us  {note}")

@@ -11,7 +11,8 @@ import optax
 import jaxtbe
 from benchmarks.gpu import torch_peer
 from benchmarks.gpu.forward import batches, module, parameters
-from benchmarks.gpu.timing import Plan, Row, seconds_a_call
+from benchmarks.gpu.rows import Row
+from benchmarks.gpu.timing import Plan, seconds_a_call
 from benchmarks.gpu.workloads import SETS, Workload
 
 LEARNING_RATE, EPS = 0.01, 1e-8

@@ -4,7 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.gpu.timing import Plan, Row, seconds_a_call
+from benchmarks.gpu.rows import Row
+from benchmarks.gpu.timing import Plan, seconds_a_call
 from benchmarks.gpu.workloads import SETS
 from jaxtbe import pack_ids, zch
 
