@@ -16,8 +16,8 @@ from jaxtbe.ids import pack_ids as pack_ids
 from jaxtbe.ids import unpack_ids as unpack_ids
 from jaxtbe.lazy import lazy_names
 from jaxtbe.module import EmbeddingBags as EmbeddingBags
+from jaxtbe.overwrite import Overwrite as Overwrite
 from jaxtbe.params import EmbeddingParams as EmbeddingParams
-from jaxtbe.params import Overwrite as Overwrite
 from jaxtbe.tables import Table as Table
 from jaxtbe.writeback import writeback_loss as writeback_loss
 from jaxtbe.zch.config import Zch as Zch

@@ -68,7 +68,7 @@ def _store(spec, bags, values, tables: Mapping[str, jax.Array], tokens=()) -> di
 
 def _reset(spec: Spec, params: EmbeddingParams, bags: Bags, values, opt_state):
     """The optimizer state, with zeros in the rows that `values` assign."""
-    from jaxtbe.optim.table_states import map_table_states
+    from jaxtbe.optimizer_state import map_table_states
 
     assigned = {f.table for f in spec.writing_features if f.name in values}
 

@@ -1,81 +1,59 @@
 """Host-side checks of ids: before a step (`Bags.validate`) and after it (`check`)."""
 
-import dataclasses
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jaxtbe import ops
 from jaxtbe.embedding_grad import EmbeddingGrad
-from jaxtbe.errors import value_error
+from jaxtbe.errors import type_error, value_error
 from jaxtbe.ids import unpack_ids
-from jaxtbe.names import name_of, stable_id
+from jaxtbe.names import name_of
+from jaxtbe.optimizer_state import TableOptimizerState
 from jaxtbe.sharding.route import OVERFLOW
 from jaxtbe.spec import Spec
-from jaxtbe.text import array_text
-
-
-@jax.tree_util.register_dataclass
-@dataclasses.dataclass(repr=False)
-class FaultCounts:
-    """Faulty ids seen so far, for each table of an optimizer.
-
-    Args:
-      counts: i32[T, 3]: number of faulty ids, the first of them, and the number (`names.stable_id`) of its feature.
-      tables: static, the T table names.
-    """
-
-    counts: Any
-    tables: tuple[str, ...] = dataclasses.field(metadata={"static": True})
-
-    @classmethod
-    def zeros(cls, tables: tuple[str, ...]) -> "FaultCounts":
-        return cls(jnp.zeros((len(tables), 3), jnp.int32), tables)
-
-    def __repr__(self) -> str:
-        return f"FaultCounts({array_text(self.counts)} of {', '.join(self.tables)})"
-
-    def add(self, spec: Spec, faults: jax.Array) -> "FaultCounts":
-        """Counts the faults i32[F, 2] of one lookup as well."""
-        features = [(i, f) for i, f in enumerate(spec.features) if f.table in self.tables]
-        table = np.asarray([self.tables.index(f.table) for _, f in features], np.int32)
-        feature_ids = jnp.asarray([stable_id(f.name) for _, f in features], jnp.int32)
-        faults = faults[np.asarray([i for i, _ in features], np.int32)]
-        num_tables, num_features = len(self.tables), len(features)
-        count = jax.ops.segment_sum(faults[:, 0], table, num_tables)
-        place = jnp.where(faults[:, 0] > 0, jnp.arange(num_features), num_features)
-        first = jnp.minimum(jax.ops.segment_min(place, table, num_tables), num_features - 1)
-        now = jnp.stack([faults[first, 1], feature_ids[first]], axis=1)
-        is_first = (self.counts[:, 0] == 0) & (count > 0)
-        details = jnp.where(is_first[:, None], now, self.counts[:, 1:])
-        return FaultCounts(jnp.concatenate([(self.counts[:, 0] + count)[:, None], details], axis=1), self.tables)
+from jaxtbe.unstack import unstack
 
 
 def check(*trees) -> None:
     """Raises if any id was at or past the end of its table; waits for the arrays it looks at.
 
     Pass what a step returned: optimizer states of `jaxtbe.optim` (which count over all steps so far), gradients of
-    `jaxtbe.value_and_grad`, or trees that hold them. Nothing was lost: such ids contributed nothing, trained nothing, and no
-    other row stands in for them.
+    `jaxtbe.value_and_grad`, or trees and optimizers that hold them. Nothing was lost: such ids contributed nothing, trained
+    nothing, and no other row is used in their place.
 
     Args:
       *trees: pytrees with optimizer states or `EmbeddingGrad`s.
 
     Raises:
       ValueError: names the table, the feature, how many ids, and the first of them.
+      TypeError: there is neither a table optimizer's state nor a sparse gradient in the trees.
     """
-    kinds = (FaultCounts, EmbeddingGrad)
+    kinds = (TableOptimizerState, EmbeddingGrad)
     found = [x for x in jax.tree.leaves(trees, is_leaf=lambda x: isinstance(x, kinds)) if isinstance(x, kinds)]
+    if not found:
+        raise type_error(
+            "jaxtbe.check",
+            "arguments",
+            "a state of a jaxtbe.optim optimizer, or an EmbeddingGrad",
+            ", ".join(type(tree).__name__ for tree in trees) or "nothing",
+            "Pass the optimizer state that a step returned",
+        )
     for item in found:
         if isinstance(item, EmbeddingGrad):
-            for share in item.lookups:
+            for share in unstack(item).lookups:
                 _raise_faults(share.spec, np.asarray(share.faults))
         else:
-            for table, (count, first, feature) in zip(item.tables, np.asarray(item.counts), strict=True):
+            for path, counts in jax.tree_util.tree_leaves_with_path(item.faults):
+                count, first, feature = (int(x) for x in np.asarray(counts))
                 if count > 0:
-                    raise _fault(name_of(feature), table, None, int(count), int(first))
+                    raise _fault(name_of(feature), _last_key(path), None, count, first)
+
+
+def _last_key(path) -> str:
+    """The table's name: the last key that is a string of its own, below which frameworks may put keys of their own."""
+    names = [getattr(key, "key", None) for key in path]
+    return [name for name in names if isinstance(name, str)][-1]
 
 
 def count_faults(spec: Spec, bags) -> jax.Array:

@@ -1,36 +1,90 @@
 """`EmbeddingGrad`: the sparse gradient of `EmbeddingParams`."""
 
 import dataclasses
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from jaxtbe.bags import Bags
-from jaxtbe.errors import type_error
+from jaxtbe.errors import type_error, value_error
+from jaxtbe.opaque import is_sealed, seal, unseal
 from jaxtbe.spec import Spec
 from jaxtbe.text import tree_text
+
+API = "jaxtbe.EmbeddingGrad"
+_DTYPES = {
+    "ids": jnp.int32,
+    "offsets": jnp.int32,
+    "id_weights": jnp.float32,
+    "update_mask": jnp.bool_,
+    "faults": jnp.int32,
+}
 
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(repr=False)
 class LookupGrad:
-    """One lookup's share of a gradient.
+    """One lookup's share of a gradient, made by `LookupGrad.of`.
 
     Args:
-      d_acts: writing feature to the gradient of its activations, f32[B, dim] or f32[B, max_length, dim].
-      bags: what was looked up.
-      faults: i32[F, 2], the lookup's count of faulty ids and the first of them, for each feature.
+      d_acts: writing feature to the gradient of its activations, f32[B, dim] or f32[B, max_length, dim]: the linear part.
+      sealed: what is not linear, in a dtype that refuses arithmetic: see `bags` and `faults`.
       spec: static.
     """
 
     d_acts: dict[str, Any]
-    bags: Bags
-    faults: Any
+    sealed: dict[str, Any]
     spec: Spec = dataclasses.field(metadata={"static": True})
 
+    @classmethod
+    def of(cls, d_acts: Mapping[str, Any], bags: Bags, faults: Any, spec: Spec) -> "LookupGrad":
+        """The share of a lookup of `bags`, with the faults i32[F, 2] that it counted."""
+        plain = {"faults": faults, **{n: getattr(bags, n) for n in _DTYPES if n != "faults"}}
+        sealed = {name: seal(x, name == "ids") for name, x in plain.items() if x is not None}
+        return cls(dict(d_acts), sealed, spec)
+
+    def _plain(self, name: str) -> jax.Array:
+        array: Any = self.sealed.get(name)
+        if not is_sealed(array):
+            raise type_error(
+                API,
+                f"lookup of features {self.spec.feature_names}",
+                f"its {name} as the lookup had them",
+                str(getattr(array, "dtype", type(array).__name__)),
+                "Compute with gradients by the tools of jaxtbe.optim, which leave them alone",
+            )
+        return unseal(array, _DTYPES[name], name == "ids")
+
+    @property
+    def bags(self) -> Bags:
+        """What was looked up."""
+        leaves = {n: self._plain(n) for n in _DTYPES if n != "faults" and (n in self.sealed or n in ("ids", "offsets"))}
+        batch_size = (leaves["offsets"].shape[-1] - 1) // len(self.spec.features)
+        fields = (leaves.get(n) for n in ("ids", "offsets", "id_weights", "update_mask"))
+        return Bags.tree_unflatten((self.spec.feature_names, batch_size, 1), tuple(fields))
+
+    @property
+    def faults(self) -> jax.Array:
+        """i32[F, 2], the lookup's count of faulty ids and the first of them, for each feature."""
+        return self._plain("faults")
+
+    @property
+    def stacked(self) -> tuple[int, ...]:
+        """The leading axes that `jax.lax.scan` or `jax.vmap` gave to every array; () without any."""
+        return jnp.shape(self.sealed["offsets"])[:-1] if is_sealed(self.sealed.get("offsets")) else ()
+
+    def map_gradients(self, change: Callable[[Any], Any]) -> "LookupGrad":
+        """The share with `change` of each gradient; what write_only features store is no gradient and stays."""
+        stores = {f.name for f in self.spec.features if f.access == "write_only"}
+        return dataclasses.replace(
+            self, d_acts={name: d if name in stores else change(d) for name, d in self.d_acts.items()}
+        )
+
     def __repr__(self) -> str:
-        return f"LookupGrad({tree_text(self.d_acts)}, {self.bags!r})"
+        opaque = {name: jax.ShapeDtypeStruct(x.shape, _DTYPES[name]) for name, x in self.sealed.items() if is_sealed(x)}
+        return f"LookupGrad({tree_text(self.d_acts)}, {tree_text(opaque)})"
 
 
 @jax.tree_util.register_dataclass
@@ -38,8 +92,10 @@ class LookupGrad:
 class EmbeddingGrad:
     """The sparse gradient of an `EmbeddingParams`: batches and the gradients of their activations, never table-sized.
 
-    It stands where a dense gradient would and goes to a table optimizer's `update`. Gradients of several lookups or
-    micro-batches add up by `+`, which concatenates.
+    It takes the place of a dense gradient; pass it to a table optimizer's `update`. Gradients of several lookups or
+    micro-batches add up by `+` and `sum`, which concatenate; `-`, and `*` and `/` by scalars, are exact as well. What
+    write_only features store is no gradient: scalars leave it as it is, and it cannot be subtracted. Any other arithmetic on
+    its arrays is a TypeError that names `jaxtbe row ids`.
 
     Args:
       lookups: the shares of the lookups.
@@ -58,31 +114,81 @@ class EmbeddingGrad:
         leaves = [jnp.asarray(x) for x in jax.tree.leaves(values)]
         return dataclasses.replace(self, tokens=(*self.tokens, *leaves))
 
-    def __add__(self, other: "EmbeddingGrad") -> "EmbeddingGrad":
+    def __add__(self, other: Any) -> "EmbeddingGrad":
+        if _is_zero(other):
+            return self
         if not isinstance(other, EmbeddingGrad):
             return NotImplemented
         return EmbeddingGrad((*self.lookups, *other.lookups), (*self.tokens, *other.tokens))
 
-    def __mul__(self, scale) -> "EmbeddingGrad":
-        """Every contribution times a number or scalar array."""
-        if jnp.ndim(scale) != 0:
-            raise type_error(
-                "jaxtbe.EmbeddingGrad",
-                "factor",
-                "a scalar",
-                f"shape {jnp.shape(scale)}",
-                "Scale activations in the loss instead",
-            )
-        lookups = tuple(
-            dataclasses.replace(l, d_acts={name: d * scale for name, d in l.d_acts.items()}) for l in self.lookups
-        )
-        return dataclasses.replace(self, lookups=lookups)
+    __radd__ = __add__  # sum([...]) begins with 0
+
+    def __neg__(self) -> "EmbeddingGrad":
+        return self._without_stores().__mul__(-1.0)
+
+    def __sub__(self, other: Any) -> "EmbeddingGrad":
+        if _is_zero(other):
+            return self
+        if not isinstance(other, EmbeddingGrad):
+            return NotImplemented
+        return self + -other
+
+    def __rsub__(self, other: Any) -> "EmbeddingGrad":
+        return -self if _is_zero(other) else NotImplemented
+
+    def __mul__(self, scale: Any) -> "EmbeddingGrad":
+        """Every gradient times a number or scalar array."""
+        return self._scaled(_scalar(scale, "factor"))
 
     __rmul__ = __mul__
 
+    def __truediv__(self, divisor: Any) -> "EmbeddingGrad":
+        """Every gradient divided by a number or scalar array."""
+        divisor = _scalar(divisor, "divisor")
+        return dataclasses.replace(
+            self, lookups=tuple(l.map_gradients(lambda d: (d / divisor).astype(d.dtype)) for l in self.lookups)
+        )
+
+    __array_ufunc__ = None  # a NumPy number times this is __rmul__
+    __array_priority__ = 1000
+
+    def _scaled(self, scale: Any) -> "EmbeddingGrad":
+        return dataclasses.replace(
+            self, lookups=tuple(l.map_gradients(lambda d: (d * scale).astype(d.dtype)) for l in self.lookups)
+        )
+
+    def _without_stores(self) -> "EmbeddingGrad":
+        for share in self.lookups:
+            for feature in share.spec.features:
+                if feature.access == "write_only":
+                    raise value_error(
+                        API,
+                        f"subtraction, feature {feature.name!r}",
+                        "a gradient, which can be subtracted",
+                        "values that a write_only feature stores",
+                        "Subtract the losses of the other features, and keep the store out of it",
+                    )
+        return self
+
     def __repr__(self) -> str:
-        parts = ", ".join(f"{len(l.d_acts)} features x {l.bags.batch_size} samples" for l in self.lookups)
-        return f"EmbeddingGrad({parts or 'no lookups'})"
+        parts = []
+        for share in self.lookups:
+            stack = "".join(f"{n} x " for n in share.stacked)
+            samples = (getattr(share.sealed.get("offsets"), "shape", ()) or (1,))[-1] - 1
+            parts.append(f"{stack}{len(share.d_acts)} features x {samples // len(share.spec.features)} samples")
+        return f"EmbeddingGrad({', '.join(parts) or 'no lookups'})"
+
+
+def _is_zero(x: Any) -> bool:
+    return isinstance(x, (int, float)) and not isinstance(x, bool) and x == 0
+
+
+def _scalar(x: Any, what: str) -> Any:
+    if isinstance(x, (EmbeddingGrad, str)) or (not hasattr(x, "__array__") and not isinstance(x, (int, float))):
+        raise type_error(API, what, "a number or scalar array", type(x).__name__, "Multiply by numbers alone")
+    if jnp.ndim(x) != 0:
+        raise type_error(API, what, "a scalar", f"shape {jnp.shape(x)}", "Scale activations in the loss instead")
+    return x
 
 
 def is_grad(x: Any) -> bool:

@@ -2,84 +2,57 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from jaxtbe import logged_lookup
-from jaxtbe.bags import Bags
+from jaxtbe.dense_uses import dense_share
 from jaxtbe.embedding_grad import EmbeddingGrad, LookupGrad
-from jaxtbe.errors import runtime_error, type_error
-from jaxtbe.lookup import Taps, lookup, make_taps
+from jaxtbe.errors import type_error, value_error
+from jaxtbe.lookup import make_taps
 from jaxtbe.params import is_params
+from jaxtbe.recording import Recording, is_recorded, refuse_nested
 from jaxtbe.spec import Spec
+from jaxtbe.table_guard import Guarded, guard
 
 API = "jaxtbe.value_and_grad"
 
 
-class _Lookup(NamedTuple):
+class _Static(NamedTuple):
+    """What the first run of a loss told about a lookup."""
+
     params: int  # which EmbeddingParams of the arguments
     spec: Spec
-    bags: Bags
-    faults: jax.Array
+    batch_size: int
 
 
-def _trace_state():
-    from jax.extend.core import get_opaque_trace_state  # slow to import, and needed only while a loss is traced
-
-    return get_opaque_trace_state()
-
-
-class Recording:
-    """The lookups of one run of a loss, in order. Without taps it only notes what taps they need."""
-
-    def __init__(self, taps: list[Taps] | None, log_taps: dict[str, jax.Array] | None = None):
-        self.taps = taps
-        self.log_taps = log_taps or {}
-        self.lookups: list[_Lookup] = []
-        self.nested: dict[str, tuple[int, Spec, int]] = {}  # key of its log to params, spec and batch size
-        self.trace_state = _trace_state()
-
-    def lookup(self, params: int, spec: Spec, tables, bags: Bags):
-        if _trace_state() != self.trace_state:
-            return self._nested_lookup(params, spec, tables, bags)
-        taps = make_taps(spec, bags.batch_size) if self.taps is None else self.taps[len(self.lookups)]
-        acts, faults = lookup(spec, tables, bags, taps)
-        self.lookups.append(_Lookup(params, spec, bags, faults))
-        return acts
-
-    def _nested_lookup(self, params: int, spec: Spec, tables, bags: Bags):
-        if not logged_lookup.SUPPORTED or spec.sharding is not None:
-            raise _unreachable(spec)
-        key = f"jaxtbe lookup {len(self.nested)}"
-        self.nested[key] = params, spec, bags.batch_size
-        return logged_lookup.logged_lookup(spec, key, tables, bags, self.log_taps.get(key, jnp.zeros(())))
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class RecordedParams:
-    """The static mark of an `EmbeddingParams` inside a recorded loss: whose lookups they are."""
-
-    recording: Recording
-    index: int
-
-    def lookup(self, spec: Spec, tables, bags: Bags):
-        return self.recording.lookup(self.index, spec, tables, bags)
-
-
-def value_and_grad(fun: Callable, argnums: int | tuple[int, ...] = 0, has_aux: bool = False) -> Callable:
+def value_and_grad(
+    fun: Callable,
+    argnums: int | Sequence[int] = 0,
+    has_aux: bool = False,
+    *,
+    dense_tables: Sequence[str] = (),
+) -> Callable:
     """Like `jax.value_and_grad`, but each `EmbeddingParams` in the arguments gets an `EmbeddingGrad`.
 
-    Dense leaves get what JAX gives them. No gradient of a table's size is formed. The loss is traced twice. Lookups must
-    happen in the loss itself; inside a transformation within it (`scan`, `checkpoint`, inner `jit`, `vmap` over all but the
-    batch), only where JAX has `custom_vjp.defvjp_with_logs` (0.11.1 and later), and not over a mesh or in `cond`.
+    Dense leaves get what JAX gives them. No gradient of a table's size is formed. The loss is traced twice. Gradients reach a
+    table through its lookups alone: any other use of it with a gradient in it (a tied output layer, an L2 term, a lookup of
+    scaled or cast tables) is an error, unless `dense_tables` names the table. Reading a table without a gradient, a metric for
+    instance, is allowed under `jax.lax.stop_gradient`.
+
+    Lookups must happen in the loss itself; inside a transformation within it (`scan`, `checkpoint`, inner `jit`, `vmap` over
+    all but the batch), only where JAX has `custom_vjp.defvjp_with_logs` (0.11.1 and later), with the parameters closed over,
+    and not over a mesh or in `cond`.
 
     Args:
       fun: a function that returns a scalar loss, or `(loss, aux)` with `has_aux`.
       argnums: which positional arguments to differentiate.
       has_aux: whether `fun` returns auxiliary data beside the loss.
+      dense_tables: names of tables whose uses beside lookups are differentiated too. Their gradient is as large as the table,
+        and so is the cost of the step; every row of them is trained.
 
     Returns:
       A function that returns `(value, gradient)`, `value` being `(loss, aux)` with `has_aux`. The gradient has the structure
@@ -87,41 +60,59 @@ def value_and_grad(fun: Callable, argnums: int | tuple[int, ...] = 0, has_aux: b
       what they read of a table, they read before the update.
 
     Raises:
+      TypeError: a gradient reaches a table beside its lookups.
       RuntimeError: a lookup inside a nested transformation of the loss.
     """
+    dense_names = frozenset((dense_tables,) if isinstance(dense_tables, str) else dense_tables)
 
     @functools.wraps(fun)
     def wrapped(*args, **kwargs):
-        numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+        numbers = _positions(argnums, len(args))
         selected = tuple(args[i] for i in numbers)
         leaves, structure = jax.tree.flatten(selected, is_leaf=is_params)
-        is_table = [is_params(leaf) for leaf in leaves]
-        dense = [leaf for leaf, table in zip(leaves, is_table, strict=True) if not table]
+        tables = _tables(leaves, dense_names)
+        dense = [leaf for leaf in leaves if not is_params(leaf)]
 
-        def run(dense, taps, log_taps=None):
-            recording = Recording(taps, log_taps)
-            marked = _mark(leaves, is_table, dense, recording)
+        def run(dense, seen, taps, log_taps=None, given=None, guarded=()):
+            recording = Recording(seen if given is None else given, seen, taps, log_taps, guarded)
             new_args = list(args)
-            for i, arg in zip(numbers, jax.tree.unflatten(structure, marked), strict=True):
+            marked = jax.tree.unflatten(structure, _replace(leaves, dense, seen))
+            for i, arg in zip(numbers, marked, strict=True):
                 new_args[i] = arg
-            out = fun(*new_args, **kwargs)
+            with recording.active():
+                out = fun(*new_args, **kwargs)
             loss, aux = out if has_aux else (out, None)
             return loss, (aux, [(l.bags, l.faults) for l in recording.lookups], recording)
 
-        lookups, log_taps = _find_lookups(run, dense)
-        taps = [make_taps(l.spec, l.bags.batch_size) for l in lookups]
-
+        lookups, log_taps = _find_lookups(run, dense, tables)
+        taps = [make_taps(l.spec, l.batch_size) for l in lookups]
+        abouts = [{name: Guarded(name) for name in of if name not in dense_names} for of in tables]
         nested: dict[str, tuple[int, Spec, int]] = {}
 
-        def loss_fn(dense, taps, log_taps):
-            loss, (aux, seen, recording) = run(dense, taps, log_taps)
+        def loss_fn(dense, taps, log_taps, guards, dense_uses):
+            seen = [
+                {
+                    name: uses[name] if name in uses else guard(about[name], table, taps_of[name])
+                    for name, table in of.items()
+                }
+                for of, about, taps_of, uses in zip(tables, abouts, guards, dense_uses, strict=True)
+            ]
+            loss, (aux, found, recording) = run(
+                dense, seen, taps, log_taps, tables, [about for of in abouts for about in of.values()]
+            )
             nested.update(recording.nested)
-            return loss, (aux, seen)
+            return loss, (aux, found)
 
+        guards = [dict.fromkeys(about, jnp.zeros(())) for about in abouts]
+        dense_uses = [{name: jnp.asarray(t) for name, t in of.items() if name in dense_names} for of in tables]
         differentiate = _with_logs if log_taps else _without_logs
-        (loss, (aux, seen)), (d_dense, d_taps, runs), logs = differentiate(loss_fn, dense, taps, log_taps)
+        (loss, (aux, seen)), (d_dense, d_taps, runs, _, d_uses), logs = differentiate(
+            loss_fn, dense, taps, log_taps, guards, dense_uses
+        )
         shares = [(about, _log_of(key, about[1], logs), runs[key]) for key, about in nested.items()]
-        grads = _pack(is_table, d_dense, lookups, seen, d_taps, shares, after=(loss, aux))
+        # What reads a table in the backward of a dense use is among the dense gradients.
+        after = (loss, aux, d_dense) if dense_names else (loss, aux)
+        grads = _pack(leaves, d_dense, lookups, seen, d_taps, shares, d_uses, after)
         grad_tree = jax.tree.unflatten(structure, grads)
         value = (loss, aux) if has_aux else loss
         return value, grad_tree[0] if isinstance(argnums, int) else grad_tree
@@ -129,13 +120,15 @@ def value_and_grad(fun: Callable, argnums: int | tuple[int, ...] = 0, has_aux: b
     return wrapped
 
 
-def grad(fun: Callable, argnums: int | tuple[int, ...] = 0, has_aux: bool = False) -> Callable:
+def grad(
+    fun: Callable, argnums: int | Sequence[int] = 0, has_aux: bool = False, *, dense_tables: Sequence[str] = ()
+) -> Callable:
     """Like `jax.grad`, but each `EmbeddingParams` in the arguments gets an `EmbeddingGrad`. See `value_and_grad`.
 
     Returns:
       A function that returns the gradient, or `(gradient, aux)` with `has_aux`.
     """
-    with_value = value_and_grad(fun, argnums, has_aux)
+    with_value = value_and_grad(fun, argnums, has_aux, dense_tables=dense_tables)
 
     @functools.wraps(fun)
     def wrapped(*args, **kwargs):
@@ -145,48 +138,75 @@ def grad(fun: Callable, argnums: int | tuple[int, ...] = 0, has_aux: bool = Fals
     return wrapped
 
 
-def _mark(leaves, is_table, dense, recording):
-    """The leaves again, the dense ones replaced and the tables marked with their recording."""
-    dense, marked, index = iter(dense), [], 0
-    for leaf, table in zip(leaves, is_table, strict=True):
-        if not table:
-            marked.append(next(dense))
-            continue
-        if leaf.recording is not None:
-            raise type_error(
-                API,
-                "arguments",
-                "a loss outside any other value_and_grad",
-                "a nested one",
-                "Differentiate once, at the outside",
-            )
-        marked.append(dataclasses.replace(leaf, recording=RecordedParams(recording, index)))
-        index += 1
-    return marked
+def _positions(argnums: int | Sequence[int], count: int) -> tuple[int, ...]:
+    """The positional arguments to differentiate."""
+    numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+    wrong = [i for i in numbers if not isinstance(i, int) or not -count <= i < count]
+    if wrong or not numbers:
+        raise value_error(
+            API,
+            "argnums",
+            f"positions among the {count} positional arguments of the call",
+            f"{argnums!r}",
+            "Pass what is differentiated by position, and name its place in argnums",
+        )
+    return tuple(i % count for i in numbers)
 
 
-def _find_lookups(run, dense) -> tuple[list[_Lookup], dict[str, jax.Array]]:
+def _tables(leaves, dense_names: frozenset[str]) -> list[dict[str, Any]]:
+    """For each `EmbeddingParams` its arrays by table name."""
+    tables = [{n: t for n, t in p.tables.items() if hasattr(t, "dtype")} for p in leaves if is_params(p)]
+    unknown = sorted(dense_names.difference(*tables)) if tables else sorted(dense_names)
+    if unknown:
+        raise value_error(
+            API,
+            "dense_tables",
+            f"tables among {sorted({n for of in tables for n in of})}",
+            str(unknown),
+            "Correct the names",
+        )
+    if any(is_recorded(of) for of in tables):
+        raise type_error(
+            API,
+            "arguments",
+            "a loss outside any other value_and_grad",
+            "a nested one",
+            "Differentiate once, at the outside",
+        )
+    return tables
+
+
+def _replace(leaves, dense, seen) -> list[Any]:
+    """The leaves again, with other dense ones and other tables."""
+    dense, seen = iter(dense), iter(seen)
+    return [
+        dataclasses.replace(leaf, tables={**leaf.tables, **next(seen)}) if is_params(leaf) else next(dense)
+        for leaf in leaves
+    ]
+
+
+def _find_lookups(run, dense, tables) -> tuple[list[_Static], dict[str, jax.Array]]:
     """One abstract run of the loss, to learn which taps it needs, and which of the lookups in nested transformations."""
-    found: list[_Lookup] = []
+    found: list[_Static] = []
     nested: dict[str, Any] = {}
 
-    def probe(dense):
-        loss, (_, _, recording) = run(dense, None)
-        found.extend(recording.lookups)
+    def probe(dense, tables):
+        loss, (_, _, recording) = run(dense, tables, None)
+        found.extend(_Static(l.params, l.spec, l.bags.batch_size) for l in recording.lookups)
         nested.update(recording.nested)
         return loss
 
-    jax.eval_shape(probe, dense)
+    jax.eval_shape(probe, dense, tables)
     return found, {key: jnp.zeros(()) for key in nested}
 
 
-def _without_logs(loss_fn, dense, taps, log_taps):
-    value, gradients = jax.value_and_grad(loss_fn, (0, 1, 2), has_aux=True)(dense, taps, log_taps)
+def _without_logs(loss_fn, *args):
+    value, gradients = jax.value_and_grad(loss_fn, tuple(range(len(args))), has_aux=True)(*args)
     return value, gradients, {}
 
 
-def _with_logs(loss_fn, dense, taps, log_taps):
-    loss, vjp, aux = jax.vjp(loss_fn, dense, taps, log_taps, has_aux=True)
+def _with_logs(loss_fn, *args):
+    loss, vjp, aux = jax.vjp(loss_fn, *args, has_aux=True)
     gradients, logs = vjp.with_logs(jnp.ones_like(loss))  # type: ignore[attr-defined]  # of newer JAX
     return (loss, aux), gradients, logs
 
@@ -194,33 +214,25 @@ def _with_logs(loss_fn, dense, taps, log_taps):
 def _log_of(key: str, spec: Spec, logs):
     """The log of a lookup, which some transformations drop or wrap: a body that JAX traces more than once, or `cond`."""
     if not isinstance(logs.get(key), logged_lookup.Log):
-        raise _unreachable(spec)
+        refuse_nested(spec)
     return logs[key]
 
 
-def _unreachable(spec: Spec) -> RuntimeError:
-    return runtime_error(
-        API,
-        f"lookup of features {spec.feature_names}",
-        "a lookup in the loss itself",
-        "one inside a nested transformation (jit, scan, vmap, checkpoint, ...) of the loss",
-        "Look up before the nested function and pass the activations in",
-    )
-
-
-def _pack(is_table, d_dense, lookups, seen, d_taps, nested, after):
+def _pack(leaves, d_dense, lookups, seen, d_taps, nested, d_uses, after) -> list[Any]:
     """Dense gradients and an `EmbeddingGrad` for each params, in the order of the leaves."""
     tokens = tuple(x for x in jax.tree.leaves(after) if hasattr(x, "dtype"))
-    num_params = sum(is_table)
-    shares: list[list[LookupGrad]] = [[] for _ in range(num_params)]
+    shares: list[list[LookupGrad]] = [[] for _ in d_uses]
     reads = []
     for found, (bags, faults), taps in zip(lookups, seen, d_taps, strict=True):
-        shares[found.params].append(LookupGrad(taps.acts, bags, faults, found.spec))
+        shares[found.params].append(LookupGrad.of(taps.acts, bags, faults, found.spec))
         reads += [faults, taps.token]
-    for (params, spec, batch_size), log, runs in nested:
-        share, read = logged_lookup.share_of(spec, batch_size, log, runs)
+    for (params, spec, _), log, runs in nested:
+        share, read = logged_lookup.share_of(spec, log, runs)
         shares[params].append(share)
         reads += read
+    for of_params, uses in zip(shares, d_uses, strict=True):
+        specs = [share.spec for share in of_params]
+        of_params += [dense_share(name, gradient, specs) for name, gradient in uses.items()]
     sparse = iter(EmbeddingGrad(tuple(s), (*tokens, *reads)) for s in shares)
     dense = iter(d_dense)
-    return [next(sparse) if table else next(dense) for table in is_table]
+    return [next(sparse) if is_params(leaf) else next(dense) for leaf in leaves]

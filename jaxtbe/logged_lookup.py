@@ -16,9 +16,9 @@ import jax.numpy as jnp
 from jaxtbe.bags import Bags
 from jaxtbe.embedding_grad import LookupGrad
 from jaxtbe.lookup import _backward, _forward, _lookup
-from jaxtbe.merge_parts import merge_parts
 from jaxtbe.ops.batching import not_mapped
 from jaxtbe.spec import Spec
+from jaxtbe.unstack import merge_batches, merge_faults
 
 SUPPORTED = hasattr(jax.custom_vjp, "defvjp_with_logs")
 
@@ -68,18 +68,12 @@ if SUPPORTED:
     )
 
 
-def share_of(spec: Spec, batch_size: int, log: Log, runs: jax.Array) -> tuple[LookupGrad, list[jax.Array]]:
+def share_of(spec: Spec, log: Log, runs: jax.Array) -> tuple[LookupGrad, list[jax.Array]]:
     """A log, of one lookup or stacked, of so many runs, as one share of a gradient; and what was computed from the tables."""
     repeats = jnp.maximum(jnp.sum(log.ran) / jnp.maximum(runs, 1), 1)
     outer = log.batch["offsets"].ndim - 1
     parts = {name: x.reshape(-1, *x.shape[outer:]) for name, x in log.batch.items()}
-    times = parts["offsets"].shape[0]
     d_acts = {name: d.reshape(-1, *d.shape[outer + 1 :]) / repeats for name, d in log.d_acts.items()}
-    merged = merge_parts(len(spec.features), parts)
-    leaves = (merged.get(n) for n in ("ids", "offsets", "id_weights", "update_mask"))
-    bags = Bags.tree_unflatten((spec.feature_names, batch_size * times, 1), tuple(leaves))
-    faults = log.faults.reshape(-1, len(spec.features), 2)
-    first = jnp.argmax(faults[..., 0] > 0, axis=0)
-    count = jnp.sum(faults[..., 0], axis=0) // repeats.astype(jnp.int32)
-    total = jnp.stack([count, jnp.take_along_axis(faults[..., 1], first[None], axis=0)[0]], 1)
-    return LookupGrad(d_acts, bags, total, spec), [total, log.token]
+    faults = merge_faults(log.faults.reshape(-1, len(spec.features), 2))
+    faults = faults.at[:, 0].set(faults[:, 0] // repeats.astype(jnp.int32))
+    return LookupGrad.of(d_acts, merge_batches(spec, parts), faults, spec), [faults, log.token]

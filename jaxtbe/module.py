@@ -19,6 +19,7 @@ from jaxtbe.features import Feature
 from jaxtbe.lookup import check_batch, lookup, make_taps
 from jaxtbe.names import stable_id
 from jaxtbe.params import EmbeddingParams
+from jaxtbe.recording import recorded_lookup
 from jaxtbe.reset import reset_rows
 from jaxtbe.sharding.batch import gather_bags, global_bags
 from jaxtbe.sharding.guard import refuse_split_table
@@ -217,8 +218,9 @@ class EmbeddingBags:
         if self.spec.sharding is None:
             for name, table in tables.items():
                 refuse_split_table(name, table)
-        if params.recording is not None:
-            return params.recording.lookup(self.spec, tables, bags)
+        acts = recorded_lookup(self.spec, tables, bags)
+        if acts is not None:
+            return acts
         return lookup(self.spec, tables, bags, make_taps(self.spec, bags.batch_size))[0]
 
     def _whole(self, bags: Bags) -> Bags:
@@ -248,7 +250,7 @@ class EmbeddingBags:
         checked = {}
         for feature in self.spec.writing_features:
             checked[feature.name] = check_values("jaxtbe.EmbeddingBags.gradient", self.spec, bags, feature, d_acts)
-        share = LookupGrad(checked, bags, count_faults(self.spec, bags), self.spec)
+        share = LookupGrad.of(checked, bags, count_faults(self.spec, bags), self.spec)
         return EmbeddingGrad((share,)).after(after)
 
     def assign(

@@ -1,4 +1,4 @@
-"""`EmbeddingParams`: the tables of an `EmbeddingBags`, and `Overwrite`, how a table optimizer hands them back."""
+"""`EmbeddingParams`: the tables of an `EmbeddingBags`."""
 
 import dataclasses
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import jax
 
 from jaxtbe.errors import type_error, value_error
-from jaxtbe.text import array_text, tree_text
+from jaxtbe.text import tree_text
 
 
 @jax.tree_util.register_dataclass
@@ -19,8 +19,6 @@ class EmbeddingParams:
     """
 
     tables: dict[str, Any]
-    # Set by `value_and_grad` while it traces a loss, so that lookups find their way back to it.
-    recording: Any = dataclasses.field(default=None, metadata={"static": True})
 
     def __repr__(self) -> str:
         return f"EmbeddingParams({tree_text(self.tables)})"
@@ -45,23 +43,6 @@ class EmbeddingParams:
         if array.dtype != dtype:
             raise type_error(api, obj, f"dtype {dtype.name}", array.dtype.name, "Cast the table or change Table.dtype")
         return array
-
-
-@jax.tree_util.register_dataclass
-@dataclasses.dataclass(repr=False)
-class Overwrite:
-    """A new value that stands where an optax update does: `old + Overwrite(new)` is `new`.
-
-    `optax.apply_updates` computes `params + updates`, and so stores the updated table without a further addition or copy.
-    """
-
-    value: Any
-
-    def __radd__(self, old):
-        return self.value
-
-    def __repr__(self) -> str:
-        return f"Overwrite({array_text(self.value)})"
 
 
 def is_params(x: Any) -> bool:

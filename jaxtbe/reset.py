@@ -23,7 +23,7 @@ def reset_rows(
     spec: Spec, params: EmbeddingParams, opt_state: Any, reports: Mapping[str, zch.ZchReport], seed: Any
 ) -> tuple[EmbeddingParams, Any]:
     """See `EmbeddingBags.reset_rows`."""
-    from jaxtbe.optim.table_states import map_table_states
+    from jaxtbe.optimizer_state import map_table_states
 
     if not isinstance(params, EmbeddingParams):
         raise type_error(

@@ -143,7 +143,7 @@ def _find_params(spec: Spec, tree: Any) -> EmbeddingParams:
 
 def _find_states(spec: Spec, opt_state: Any) -> dict[str, Any]:
     """Table name to the optimizer state of the first parameters with all these tables."""
-    from jaxtbe.optim.table_states import is_optimizer
+    from jaxtbe.optimizer_state import is_optimizer
 
     names = {t.name for t in spec.tables}
 

@@ -19,7 +19,7 @@ def dtype_text(dtype: Any) -> str:
 
 def array_text(x: Any) -> str:
     """An array, a tracer or a `jax.ShapeDtypeStruct` as dtype[shape]; anything else by its repr."""
-    if not hasattr(x, "shape") or not hasattr(x, "dtype"):
+    if not hasattr(x, "shape") or not hasattr(x, "dtype") or type(x).__module__.startswith("jaxtbe."):
         return repr(x)
     return f"{dtype_text(x.dtype)}[{','.join(map(str, x.shape))}]"
 

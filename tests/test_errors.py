@@ -281,15 +281,6 @@ ERRORS = {
         TypeError,
         "gradient: expected 1 jaxtbe.EmbeddingGrad, one for each EmbeddingParams",
     ),
-    "clipped before": (
-        lambda: update(
-            grads=jax.tree.map(
-                lambda x: x * 0.5, spec().gradient(batch(), dict.fromkeys(("history", "item_id"), jnp.ones((2, 4))))
-            )
-        ),
-        TypeError,
-        "expected int32 ids, as the lookup had them, got float(32|64)",
-    ),
     "other params": (
         lambda: update(params=jaxtbe.EmbeddingParams({"item": jnp.zeros((11, 4))})),
         ValueError,

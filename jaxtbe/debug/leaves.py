@@ -65,7 +65,7 @@ def find_leaves(step: Callable, args_info: Any, program: Program) -> list[Leaf]:
 
 def _kinds(args_info: Any) -> dict[tuple, str]:
     """Path to kind, of the arrays that jaxtbe's own containers hold."""
-    from jaxtbe.optim.table_states import is_optimizer
+    from jaxtbe.optimizer_state import is_optimizer
 
     def is_container(x):
         return is_params(x) or is_optimizer(x) or isinstance(x, ZchState)

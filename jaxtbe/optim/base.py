@@ -2,41 +2,26 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
 
-from jaxtbe.checks import FaultCounts
 from jaxtbe.embedding_grad import EmbeddingGrad, is_grad
 from jaxtbe.errors import type_error, value_error
+from jaxtbe.fault_counts import add_faults, no_faults
 from jaxtbe.ops.rule import Rule
 from jaxtbe.optim.fused import Fused
 from jaxtbe.optim.group import make_groups
 from jaxtbe.optim.options import Options
-from jaxtbe.params import Overwrite, is_params
+from jaxtbe.optimizer_state import TableOptimizerState as TableOptimizerState
+from jaxtbe.overwrite import Overwrite
+from jaxtbe.params import is_params
 from jaxtbe.sharding.update import sharded_group_update
-from jaxtbe.text import array_text, tree_text
+from jaxtbe.unstack import unstack
 
 API = "jaxtbe.optim"
-
-
-class TableOptimizerState(NamedTuple):
-    """State of a table optimizer.
-
-    Args:
-      count: i32[], steps taken.
-      tables: the params tree, with {table: {state: array}} in place of each `EmbeddingParams`.
-      faults: the params tree, with a `FaultCounts` in place of each `EmbeddingParams`. See `jaxtbe.check`.
-    """
-
-    count: jax.Array  # type: ignore[assignment]  # optax's name, which tuples use too
-    tables: Any
-    faults: Any
-
-    def __repr__(self) -> str:
-        return f"TableOptimizerState(count={array_text(self.count)}, tables={tree_text(self.tables)})"
 
 
 class TableOptimizer(optax.GradientTransformation):
@@ -65,7 +50,7 @@ def optimizer_of(config_of: Callable[[str], Any]) -> TableOptimizer:
         return TableOptimizerState(
             count=jnp.zeros((), jnp.int32),
             tables=jax.tree.map(states, params, is_leaf=is_params),
-            faults=jax.tree.map(lambda p: FaultCounts.zeros(tuple(sorted(p.tables))), params, is_leaf=is_params),
+            faults=jax.tree.map(lambda p: no_faults(tuple(sorted(p.tables))), params, is_leaf=is_params),
         )
 
     def update(grads, state, params=None):
@@ -78,6 +63,7 @@ def optimizer_of(config_of: Callable[[str], Any]) -> TableOptimizer:
         structure: Any = jax.tree.structure(params, is_leaf=is_params)
         all_grads = jax.tree.leaves(grads, is_leaf=is_grad)
         _check_grads(all_grads, leaves)
+        all_grads = [unstack(g) for g in all_grads]
         new_params, new_states, new_faults = [], [], []
         for p, grad, states, faults in zip(
             leaves, all_grads, structure.flatten_up_to(state.tables), structure.flatten_up_to(state.faults), strict=True
@@ -86,7 +72,7 @@ def optimizer_of(config_of: Callable[[str], Any]) -> TableOptimizer:
             new_params.append(dataclasses.replace(p, tables={name: Overwrite(t) for name, t in tables.items()}))
             new_states.append(states)
             for share in grad.lookups:
-                faults = faults.add(share.spec, share.faults)
+                faults = add_faults(faults, share.spec, share.faults)
             new_faults.append(faults)
         return structure.unflatten(new_params), TableOptimizerState(
             optax.safe_increment(state.count), structure.unflatten(new_states), structure.unflatten(new_faults)
@@ -137,13 +123,3 @@ def _check_grads(grads, params) -> None:
             got,
             "Take the gradient with jaxtbe.value_and_grad; dense gradients of tables go to optax optimizers",
         )
-    for grad in grads:
-        for share in grad.lookups:
-            if share.bags.ids.dtype != jnp.int32 or share.bags.offsets.dtype != jnp.int32:
-                raise type_error(
-                    API,
-                    "gradient",
-                    "int32 ids, as the lookup had them",
-                    f"{share.bags.ids.dtype.name}: another transformation has computed with them",
-                    "Put table optimizers first in optax.chain, or use the gradient tools of jaxtbe.optim",
-                )

@@ -1,18 +1,16 @@
-"""Norms, clipping, sums and finiteness of gradients that are partly sparse."""
+"""Norms, sums and finiteness of gradients that are partly sparse."""
 
-import dataclasses
 import functools
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-import optax
 
 from jaxtbe import ops
 from jaxtbe.embedding_grad import EmbeddingGrad, is_grad
 from jaxtbe.errors import value_error
-from jaxtbe.params import Overwrite, is_params
 from jaxtbe.sharding.update import sharded_square_norms
+from jaxtbe.unstack import unstack
 from jaxtbe.update_plan import plan_update
 
 
@@ -35,6 +33,8 @@ def global_norm(grads: Any) -> jax.Array:
 
 
 def _square_norm(grad: EmbeddingGrad) -> jax.Array:
+    grad = unstack(grad)
+    parts = [(l.spec, l.bags, l.d_acts) for l in grad.lookups]
     described: dict[str, Any] = {}
     for share in grad.lookups:
         for feature in share.spec.writing_features:
@@ -47,7 +47,7 @@ def _square_norm(grad: EmbeddingGrad) -> jax.Array:
     for key in dict.fromkeys(k for _, k in described.values()):
         tables = [t for t, k in described.values() if k == key]
         names = [t.name for t in tables]
-        shares = [plan_update(l.spec, l.bags, l.d_acts, names) for l in grad.lookups]
+        shares = [plan_update(*part, names) for part in parts]
         norms_of = functools.partial(
             ops.square_norms, duplicates=tuple(t.duplicates for t in tables), implementation=key[0]
         )
@@ -58,41 +58,6 @@ def _square_norm(grad: EmbeddingGrad) -> jax.Array:
             norms = sharded_square_norms(key[1], norms_of, names, shapes, present)
         total = total + jnp.sum(norms)
     return total
-
-
-def _scale_gradient(grad: EmbeddingGrad, scale) -> EmbeddingGrad:
-    """Every gradient times `scale`; what write_only features store stays as it is."""
-    lookups = []
-    for share in grad.lookups:
-        stores = {f.name for f in share.spec.features if f.access == "write_only"}
-        d_acts = {name: d if name in stores else d * scale for name, d in share.d_acts.items()}
-        lookups.append(dataclasses.replace(share, d_acts=d_acts))
-    return dataclasses.replace(grad, lookups=tuple(lookups))
-
-
-def clip_by_global_norm(max_norm) -> optax.GradientTransformation:
-    """Scales dense and sparse gradients together so that their `global_norm` is at most `max_norm`.
-
-    Put it before `optax.partition` in `optax.chain`. (`optax.clip_by_global_norm` would compute with the ids of a sparse
-    gradient; the table optimizers refuse what it returns.)
-
-    Args:
-      max_norm: number or scalar array.
-
-    Returns:
-      A stateless `optax.GradientTransformation`.
-    """
-
-    def update(grads, state, params=None):
-        del params
-        norm = global_norm(grads)
-        scale = jnp.where(norm > max_norm, max_norm / norm, 1.0)
-        scaled = jax.tree.map(
-            lambda g: _scale_gradient(g, scale) if is_grad(g) else (g * scale).astype(g.dtype), grads, is_leaf=is_grad
-        )
-        return scaled, state
-
-    return optax.GradientTransformation(lambda params: optax.EmptyState(), update)
 
 
 def add_gradients(*grads: Any) -> Any:
@@ -113,9 +78,20 @@ def add_gradients(*grads: Any) -> Any:
     return total
 
 
+def sum_stacked(grads: Any) -> Any:
+    """The sum of gradients that `jax.lax.scan` stacked, one a micro-batch.
+
+    Dense parts are added up over their first axis. Sparse ones stay as they are: a table optimizer takes them stacked.
+
+    Args:
+      grads: a pytree of arrays [steps, ...] and stacked `EmbeddingGrad`s.
+    """
+    return jax.tree.map(lambda g: g if is_grad(g) else jnp.sum(g, axis=0).astype(g.dtype), grads, is_leaf=is_grad)
+
+
 def scale_gradients(grads: Any, scale) -> Any:
-    """Every gradient, dense or sparse, times a scalar."""
-    return jax.tree.map(lambda g: g * scale, grads, is_leaf=is_grad)
+    """Every gradient, dense or sparse, times a scalar. What write_only features store stays as it is."""
+    return jax.tree.map(lambda g: g * scale if is_grad(g) else (g * scale).astype(g.dtype), grads, is_leaf=is_grad)
 
 
 def all_finite(grads: Any) -> jax.Array:
@@ -124,44 +100,3 @@ def all_finite(grads: Any) -> jax.Array:
     for leaf in jax.tree.leaves(grads, is_leaf=is_grad):
         leaves += [d for share in leaf.lookups for d in share.d_acts.values()] if is_grad(leaf) else [leaf]
     return jnp.all(jnp.stack([jnp.all(jnp.isfinite(x)) for x in leaves])) if leaves else jnp.asarray(True)
-
-
-class SkipNonfiniteState(NamedTuple):
-    """State of `skip_nonfinite`: the inner state, and how many steps were skipped, i32[]."""
-
-    inner: Any
-    skipped: jax.Array
-
-
-def skip_nonfinite(tx: optax.GradientTransformation) -> optax.GradientTransformation:
-    """Leaves parameters and optimizer state as they are where a gradient holds a NaN or an infinity.
-
-    Tables are neither copied nor read for that: the update runs in a branch of its own.
-
-    Args:
-      tx: the whole optimizer, for instance an `optax.partition`.
-
-    Returns:
-      An `optax.GradientTransformation` whose state counts the skipped steps.
-    """
-
-    def init(params):
-        return SkipNonfiniteState(tx.init(params), jnp.zeros((), jnp.int32))
-
-    def update(grads, state, params=None):
-        def step(inner, params):
-            return tx.update(grads, inner, params)
-
-        def skip(inner, params):
-            def stay(p):
-                if is_params(p):
-                    return dataclasses.replace(p, tables={name: Overwrite(t) for name, t in p.tables.items()})
-                return jnp.zeros_like(p)
-
-            return jax.tree.map(stay, params, is_leaf=is_params), inner
-
-        finite = all_finite(grads)
-        updates, inner = jax.lax.cond(finite, step, skip, state.inner, params)
-        return updates, SkipNonfiniteState(inner, state.skipped + jnp.where(finite, 0, 1))
-
-    return optax.GradientTransformation(init, update)

@@ -69,9 +69,9 @@ def make_groups(tables, grad: EmbeddingGrad, group_key) -> list[Group]:
         )
         rows[key] = rows.get(key, 0) + table.shape[0]
         members.setdefault((*key, rows[key] // _MAX_ROWS), []).append(name)
-    groups = []
+    groups, parts = [], [(l.spec, l.bags, l.d_acts) for l in grad.lookups]
     for key, names in members.items():
-        shares = [plan_update(l.spec, l.bags, l.d_acts, names) for l in grad.lookups]
+        shares = [plan_update(*part, names) for part in parts]
         groups.append(
             Group(
                 tables=tuple(names),

@@ -1,12 +1,34 @@
-"""The states of some tables, found wherever they lie in an optimizer state."""
+"""`TableOptimizerState`: the state of a table optimizer, found wherever it is held in an optimizer state."""
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 
 from jaxtbe.errors import value_error
-from jaxtbe.optim.base import TableOptimizerState
+from jaxtbe.text import array_text, tree_text
+
+
+class TableOptimizerState(NamedTuple):
+    """State of a table optimizer.
+
+    Args:
+      count: i32[], steps taken.
+      tables: the params tree, with {table: {state: array}} in place of each `EmbeddingParams`.
+      faults: the params tree, with {table: i32[3]} in place of each `EmbeddingParams`. See `jaxtbe.check`.
+    """
+
+    count: jax.Array  # type: ignore[assignment]  # optax's name, which tuples use too
+    tables: Any
+    faults: Any
+
+    def __repr__(self) -> str:
+        return f"TableOptimizerState(count={array_text(self.count)}, tables={tree_text(self.tables)})"
+
+
+def is_optimizer(x: Any) -> bool:
+    """Whether this is the state of a table optimizer."""
+    return isinstance(x, TableOptimizerState)
 
 
 def map_table_states(api: str, opt_state: Any, tables: Iterable[str], change: Callable[[str, Any], Any]) -> Any:
@@ -47,8 +69,3 @@ def map_table_states(api: str, opt_state: Any, tables: Iterable[str], change: Ca
             "Pass the state that tx.init made for these parameters",
         )
     return changed
-
-
-def is_optimizer(x: Any) -> bool:
-    """Whether this is the state of a table optimizer."""
-    return isinstance(x, TableOptimizerState)

@@ -1,0 +1,89 @@
+"""`Overwrite`: how a table optimizer hands back a new table."""
+
+from typing import Any
+
+from jaxtbe.errors import type_error
+from jaxtbe.text import array_text
+
+API = "jaxtbe.Overwrite"
+
+
+class Overwrite:
+    """The update of a table that is trained in place: `old + Overwrite(new)` is `new`.
+
+    `optax.apply_updates`, Equinox's, and `jax.tree.map(lambda p, u: p + u, params, updates)` store the new table without a
+    further addition or copy. Any other use is an error: a transformation behind a table optimizer would scale or clip whole
+    tables. It is no pytree, so that no `tree.map` reaches the array, and so it cannot leave a jitted function: apply updates in
+    the function that made them.
+
+    Args:
+      value: the new table, dtype[rows, dim].
+    """
+
+    __slots__ = ("value",)
+    __array_ufunc__ = None  # ndarray + Overwrite is __radd__, not a loop over numbers
+    __hash__ = None  # type: ignore[assignment]  # an array in a wrapper
+
+    value: Any
+
+    def __init__(self, value: Any):
+        object.__setattr__(self, "value", value)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise _refusal(f"an assignment of .{name}")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the table."""
+        return self.value.shape
+
+    @property
+    def dtype(self) -> Any:
+        """Dtype of the table."""
+        return self.value.dtype
+
+    @property
+    def ndim(self) -> int:
+        """Dimensions of the table."""
+        return self.value.ndim
+
+    def __radd__(self, old: Any) -> Any:
+        shape = getattr(old, "shape", None)
+        if shape != self.value.shape:
+            raise type_error(
+                API,
+                f"update of shape {self.value.shape}",
+                "the table that it updates on its left",
+                f"shape {shape}" if shape is not None else type(old).__name__,
+                "Apply updates to the parameters that they were made for, with optax.apply_updates",
+            )
+        return self.value
+
+    def _refuse(self, *others: Any) -> Any:
+        raise _refusal("arithmetic")
+
+    __add__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _refuse
+    __pow__ = __rpow__ = __matmul__ = __rmatmul__ = __mod__ = __rmod__ = __floordiv__ = __rfloordiv__ = _refuse
+    __neg__ = __pos__ = __abs__ = __lt__ = __le__ = __gt__ = __ge__ = __float__ = __int__ = __index__ = _refuse
+    __getitem__ = __len__ = __iter__ = __bool__ = __eq__ = __ne__ = _refuse  # type: ignore[assignment]
+
+    def __array__(self, *args: Any, **kwargs: Any) -> Any:
+        raise _refusal("a conversion to an array")
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)  # protocols that other libraries look for
+        raise AttributeError(str(_refusal(f"a use of .{name}")))
+
+    def __repr__(self) -> str:
+        return f"Overwrite({array_text(self.value)})"
+
+
+def _refusal(got: str) -> TypeError:
+    return type_error(
+        API,
+        "a table's update",
+        "optax.apply_updates",
+        got,
+        "Put transformations in front of the table optimizer, as tools of jaxtbe.optim, and schedules into its learning_rate",
+    )
