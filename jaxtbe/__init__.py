@@ -9,6 +9,7 @@ from jaxtbe.bags import Bags as Bags
 from jaxtbe.checks import check as check
 from jaxtbe.embedding_grad import EmbeddingGrad as EmbeddingGrad
 from jaxtbe.features import Feature as Feature
+from jaxtbe.filtered import filter_value_and_grad as filter_value_and_grad
 from jaxtbe.grad import grad as grad
 from jaxtbe.grad import value_and_grad as value_and_grad
 from jaxtbe.huge_pages import use_huge_pages as use_huge_pages
@@ -25,9 +26,12 @@ from jaxtbe.zch.config import Zch as Zch
 if TYPE_CHECKING:
     from jaxtbe import debug as debug
     from jaxtbe import migrate as migrate
+    from jaxtbe import nnx as nnx
     from jaxtbe import optim as optim
 
 __version__ = "0.1.0"
 
 # optax takes longer to import than all the rest: only who uses an optimizer waits for it.
-__getattr__, __dir__ = lazy_names(__name__, {name: f"{__name__}.{name}" for name in ("debug", "migrate", "optim")})
+__getattr__, __dir__ = lazy_names(
+    __name__, {name: f"{__name__}.{name}" for name in ("debug", "migrate", "nnx", "optim")}
+)

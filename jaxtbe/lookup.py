@@ -22,6 +22,7 @@ from jaxtbe.sharding.lookup import check_batch_size, sharded_id_weights_gradient
 from jaxtbe.spec import Spec
 from jaxtbe.store import store
 from jaxtbe.update_plan import concat_d_acts, plan_update, written_by_dtype
+from jaxtbe.varying import vary, varying_axes
 
 API = "jaxtbe.EmbeddingBags"
 
@@ -87,10 +88,28 @@ def check_batch(spec: Spec, bags: Bags) -> None:
             )
 
 
-def lookup(spec: Spec, tables: dict[str, jax.Array], bags: Bags, taps: Taps) -> tuple[dict[str, jax.Array], jax.Array]:
-    """Activations by feature, and faults i32[F, 2]."""
+def lookup(
+    spec: Spec, tables: dict[str, jax.Array], bags: Bags, taps: Taps, recorded: bool = False
+) -> tuple[dict[str, jax.Array], jax.Array]:
+    """Activations by feature, and faults i32[F, 2].
+
+    Args:
+      recorded: the tables are not differentiated: their gradient goes through the taps.
+    """
     bags = jax.tree.map(jnp.asarray, bags)
-    return _lookup(spec, tables, bags.ids, bags.offsets, bags.id_weights, bags.update_mask, taps)
+    operands = tables, bags.ids, bags.offsets, bags.id_weights, bags.update_mask, taps
+    if not jax.sharding.get_abstract_mesh().manual_axes:
+        return _lookup(spec, *operands)
+    axes = varying_axes(operands)
+    if axes and recorded:
+        raise value_error(
+            "jaxtbe.value_and_grad",
+            "a jax.shard_map around it",
+            "check_vma=False",
+            f"batches or tables whose types vary over {sorted(axes)}",
+            "Pass check_vma=False, and sum the gradients of the devices with jaxtbe.optim.psum or pmean",
+        )
+    return _manual_lookup(spec, not recorded, axes, *vary(operands, axes))
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
@@ -169,6 +188,28 @@ def _backward(spec, saved: _Residuals, cotangents):
 
 
 _lookup.defvjp(_forward, _backward, symbolic_zeros=True)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
+def _manual_lookup(spec, dense, axes, *operands):
+    """`_lookup` in a `jax.shard_map`, where JAX has no symbolic zeros: it cannot see which operands are differentiated, and makes
+    every gradient that may be. All operands vary over `axes`, and so does what the kernels return."""
+    del dense
+    return vary(_lookup.fun(spec, *operands), axes)
+
+
+def _manual_forward(spec, dense, axes, tables, ids, offsets, id_weights, update_mask, taps):
+    out = _manual_lookup(spec, dense, axes, tables, ids, offsets, id_weights, update_mask, taps)
+    weights = id_weights is not None
+    return out, _Residuals(tables if weights else None, ids, offsets, id_weights, update_mask, dense, weights)
+
+
+def _manual_backward(spec, dense, axes, saved: _Residuals, cotangents):
+    del dense
+    return vary(_backward(spec, saved, cotangents), axes)
+
+
+_manual_lookup.defvjp(_manual_forward, _manual_backward)
 
 
 def _instantiate(spec: Spec, d):

@@ -86,7 +86,7 @@ class Recording:
         if _trace_state() != self.trace_state:
             return self._nested_lookup(params, spec, tables, bags)
         taps = make_taps(spec, bags.batch_size) if self.taps is None else self.taps[len(self.lookups)]
-        acts, faults = lookup(spec, tables, bags, taps)
+        acts, faults = lookup(spec, tables, bags, taps, recorded=True)
         self.lookups.append(Found(params, spec, bags, faults))
         return acts
 

@@ -74,6 +74,8 @@ class Fused:
         for name, number in self.own.items():
             values[name] = number(step, values) if callable(number) else number
         numbers = [lr, *self.options.hypers(), *([] if overwrites else values.values())]
+        for number in numbers:
+            _check_precision(number)
         return jnp.stack([jnp.asarray(x, jnp.float32).reshape(()) for x in numbers])
 
     def update(self, group: Group, tables, states, configs, count: jax.Array):
@@ -92,6 +94,19 @@ class Fused:
             implementation=group.implementation,
         )
         return new_tables, [dict(zip((s.name for s in rule.states), new, strict=True)) for new in new_states]
+
+
+def _check_precision(number: Any) -> None:
+    """`optax.inject_hyperparams` gives numbers the dtype of the parameters, in which 0.999 is 1."""
+    dtype = getattr(number, "dtype", jnp.dtype(jnp.float32))
+    if dtype in (jnp.bfloat16, jnp.float16):
+        raise type_error(
+            "jaxtbe.optim",
+            "hyperparameters",
+            "float32 or Python numbers",
+            dtype.name,
+            "Pass hyperparam_dtype=jnp.float32 to optax.inject_hyperparams, and let schedules return float32",
+        )
 
 
 def _zeros_beside(table: jax.Array, shape: tuple[int, ...], dtype: Any) -> jax.Array:

@@ -6,10 +6,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.custom_batching import custom_vmap
 from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from jaxtbe.errors import value_error
+from jaxtbe.ops.batching import refuse_tables
 
 
 def _refuse(obj: str, spec: Any) -> None:
@@ -62,4 +64,14 @@ def whole_token(tables: Iterable[jax.Array]) -> jax.Array | None:
     axis_types = jax.sharding.get_abstract_mesh().axis_types
     if jax.device_count() == 1 or any(t != AxisType.Auto for t in axis_types):
         return None
-    return sum((_token_maker()(table) for table in tables), jnp.zeros((1,), jnp.int32))
+
+    @custom_vmap
+    def token(tables):
+        return sum((_token_maker()(table) for table in tables), jnp.zeros((1,), jnp.int32))
+
+    @token.def_vmap
+    def rule(axis_size, mapped, tables):
+        del axis_size, tables
+        refuse_tables("jaxtbe.ops.lookup", mapped)
+
+    return token(list(tables))
