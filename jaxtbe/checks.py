@@ -44,16 +44,10 @@ def check(*trees) -> None:
             for share in unstack(item).lookups:
                 _raise_faults(share.spec, np.asarray(share.faults))
         else:
-            for path, counts in jax.tree_util.tree_leaves_with_path(item.faults):
-                count, first, feature = (int(x) for x in np.asarray(counts))
-                if count > 0:
-                    raise _fault(name_of(feature), _last_key(path), None, count, first)
-
-
-def _last_key(path) -> str:
-    """The table's name: the last key that is a string of its own, below which frameworks may put keys of their own."""
-    names = [getattr(key, "key", None) for key in path]
-    return [name for name in names if isinstance(name, str)][-1]
+            for counts in jax.tree.leaves(item.faults):
+                for table, count, first, feature in np.asarray(counts):
+                    if count > 0:
+                        raise _fault(name_of(feature), name_of(table), None, int(count), int(first))
 
 
 def count_faults(spec: Spec, bags) -> jax.Array:

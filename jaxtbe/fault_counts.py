@@ -1,4 +1,6 @@
-"""Faulty ids counted over the steps of an optimizer: one plain array for each table, so that any framework keeps them."""
+"""Faulty ids counted over the steps of an optimizer: one plain array for all tables, so that any framework keeps it."""
+
+from collections.abc import Iterable
 
 import jax
 import jax.numpy as jnp
@@ -10,26 +12,25 @@ from jaxtbe.spec import Spec
 _MOST = np.iinfo(np.int32).max
 
 
-def no_faults(tables: tuple[str, ...]) -> dict[str, jax.Array]:
-    """For each table i32[3]: the number of faulty ids, at most 2**31 - 1; the first of them; and the number
-    (`names.stable_id`) of its feature."""
-    return {name: jnp.zeros((3,), jnp.int32) for name in tables}
+def no_faults(tables: Iterable[str]) -> jax.Array:
+    """i32[T, 4], a row for each table in the order of their names: the number (`names.stable_id`) of the table; how many ids were
+    faulty, at most 2**31 - 1; the first of them; and the number of its feature."""
+    return jnp.asarray([[stable_id(name), 0, 0, 0] for name in sorted(tables)], jnp.int32)
 
 
-def add_faults(counts: dict[str, jax.Array], spec: Spec, faults: jax.Array) -> dict[str, jax.Array]:
-    """The counts, with the faults i32[F, 2] of one lookup."""
-    new = dict(counts)
-    for table in dict.fromkeys(f.table for f in spec.features if f.table in counts):
-        mine = [i for i, f in enumerate(spec.features) if f.table == table]
-        ids = jnp.asarray([stable_id(spec.features[i].name) for i in mine], jnp.int32)
-        new[table] = _add(counts[table], faults[np.asarray(mine, np.int32)], ids)
-    return new
-
-
-def _add(old: jax.Array, faults: jax.Array, feature_ids: jax.Array) -> jax.Array:
-    """i32[3]: the counts of a table with the faults [features, 2] of its features."""
-    count = jnp.sum(faults[:, 0])
-    first = jnp.argmax(faults[:, 0] > 0)
-    seen = jnp.where((old[0] == 0) & (count > 0), jnp.stack([faults[first, 1], feature_ids[first]]), old[1:])
-    total = jnp.where(count > _MOST - old[0], _MOST, old[0] + count)
-    return jnp.concatenate([total[None], seen])
+def add_faults(counts: jax.Array, tables: Iterable[str], spec: Spec, faults: jax.Array) -> jax.Array:
+    """The counts of `tables`, with the faults i32[F, 2] of one lookup."""
+    names = sorted(tables)
+    features = [(i, f) for i, f in enumerate(spec.features) if f.table in names]
+    table = np.asarray([names.index(f.table) for _, f in features], np.int32)
+    feature_ids = jnp.asarray([stable_id(f.name) for _, f in features], jnp.int32)
+    faults = faults[np.asarray([i for i, _ in features], np.int32)]
+    count = jax.ops.segment_sum(faults[:, 0], table, len(names))
+    place = jnp.where(faults[:, 0] > 0, jnp.arange(len(features)), len(features))
+    first = jnp.minimum(jax.ops.segment_min(place, table, len(names)), len(features) - 1)
+    now = jnp.stack([faults[first, 1], feature_ids[first]], axis=1)
+    old = counts[:, 1]
+    is_first = (old == 0) & (count > 0)
+    details = jnp.where(is_first[:, None], now, counts[:, 2:])
+    total = jnp.where(count > _MOST - old, _MOST, old + count)
+    return jnp.concatenate([counts[:, :1], total[:, None], details], axis=1)

@@ -28,12 +28,12 @@ def filter_value_and_grad(fun: Callable, has_aux: bool = False, *, dense_tables:
     def wrapped(model, *args, **kwargs):
         leaves, structure = jax.tree.flatten(model, is_leaf=is_params)
         trained = [_is_trained(leaf) for leaf in leaves]
-        params = structure.unflatten([leaf if yes else None for leaf, yes in zip(leaves, trained, strict=True)])
+        params = jax.tree.unflatten(structure, [x if yes else None for x, yes in zip(leaves, trained, strict=True)])
 
         def of_params(params):
             seen = iter(jax.tree.leaves(params, is_leaf=is_params))
             whole = [next(seen) if yes else leaf for leaf, yes in zip(leaves, trained, strict=True)]
-            return fun(structure.unflatten(whole), *args, **kwargs)
+            return fun(jax.tree.unflatten(structure, whole), *args, **kwargs)
 
         return value_and_grad(of_params, has_aux=has_aux, dense_tables=dense_tables)(params)
 

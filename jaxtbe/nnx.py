@@ -29,13 +29,14 @@ def value_and_grad(
     def wrapped(model, *args, **kwargs):
         from flax import nnx
 
-        graph, params, rest = nnx.split(model, nnx.Param if wrt is None else wrt, ...)
+        trained = nnx.Param if wrt is None else wrt
+        graph, params, *rest = nnx.split(model, trained, ...)
 
         def of_params(params):
-            copied = nnx.merge(graph, params, rest, copy=True)
+            copied = nnx.merge(graph, params, *rest, copy=True)
             out = fun(copied, *args, **kwargs)
             loss, aux = out if has_aux else (out, None)
-            return loss, (aux, nnx.split(copied, nnx.Param if wrt is None else wrt, ...)[2])
+            return loss, (aux, nnx.state(copied, nnx.Not(trained)))
 
         (loss, (aux, changed)), grads = _value_and_grad(of_params, has_aux=True, dense_tables=dense_tables)(params)
         nnx.update(model, changed)

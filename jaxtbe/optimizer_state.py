@@ -15,7 +15,7 @@ class TableOptimizerState(NamedTuple):
     Args:
       count: i32[], steps taken.
       tables: the params tree, with {table: {state: array}} in place of each `EmbeddingParams`.
-      faults: the params tree, with {table: i32[3]} in place of each `EmbeddingParams`. See `jaxtbe.check`.
+      faults: the params tree, with an i32[T, 4] in place of each `EmbeddingParams`. See `jaxtbe.check`.
     """
 
     count: jax.Array  # type: ignore[assignment]  # optax's name, which tuples use too

@@ -50,7 +50,7 @@ def optimizer_of(config_of: Callable[[str], Any]) -> TableOptimizer:
         return TableOptimizerState(
             count=jnp.zeros((), jnp.int32),
             tables=jax.tree.map(states, params, is_leaf=is_params),
-            faults=jax.tree.map(lambda p: no_faults(tuple(sorted(p.tables))), params, is_leaf=is_params),
+            faults=jax.tree.map(lambda p: no_faults(p.tables), params, is_leaf=is_params),
         )
 
     def update(grads, state, params=None):
@@ -72,7 +72,7 @@ def optimizer_of(config_of: Callable[[str], Any]) -> TableOptimizer:
             new_params.append(dataclasses.replace(p, tables={name: Overwrite(t) for name, t in tables.items()}))
             new_states.append(states)
             for share in grad.lookups:
-                faults = add_faults(faults, share.spec, share.faults)
+                faults = add_faults(faults, p.tables, share.spec, share.faults)
             new_faults.append(faults)
         return structure.unflatten(new_params), TableOptimizerState(
             optax.safe_increment(state.count), structure.unflatten(new_states), structure.unflatten(new_faults)
