@@ -1,14 +1,14 @@
 """Embedding tables in an Equinox model: sparse gradients for the tables, optax's Adam for the rest, one optimizer state.
 
 A two-tower model on MovieLens-100K as an `eqx.Module`. Its tables are a field that holds what `EmbeddingBags.init` made.
-`eqx.partition` gives the parameters as a tree, the tables as one leaf; `jaxtbe.value_and_grad` and `optax.partition` do the rest.
+`jaxtbe.filter_value_and_grad` takes the place of Equinox's, and `optax.partition` with `jaxtbe.optim.labels` gives the tables their
+optimizer.
 
     pip install equinox tqdm && pip install --no-deps recbole==1.2.1    # the wheel that ships the data
     python examples/equinox_model.py
 """
 
 import argparse
-import functools
 
 import equinox as eqx
 import jax
@@ -45,29 +45,16 @@ class TwoTower(eqx.Module):
         return jnp.sum(user * acts["item"], axis=1) + jax.vmap(self.linear)(user_stats)[:, 0]
 
 
-def is_table(x) -> bool:
-    return isinstance(x, jaxtbe.EmbeddingParams)
+def loss_fn(model, bags, user_stats, liked):
+    return optax.sigmoid_binary_cross_entropy(model(bags, user_stats), liked).mean()
 
 
-def is_parameter(x) -> bool:
-    return is_table(x) or eqx.is_inexact_array(x)
-
-
-def labels(params):
-    """For each parameter which optimizer it gets."""
-    return jax.tree.map(lambda x: "tables" if is_table(x) else "dense", params, is_leaf=is_table)
-
-
-def make_step(static: TwoTower, tx: optax.GradientTransformation):
-    def loss_fn(params, bags, user_stats, liked):
-        logits = eqx.combine(static, params)(bags, user_stats)  # in this order: `static` has None where the tables go
-        return optax.sigmoid_binary_cross_entropy(logits, liked).mean()
-
-    @functools.partial(jax.jit, donate_argnums=(0, 1))
-    def step(params, opt_state, bags, user_stats, liked):
-        loss, grads = jaxtbe.value_and_grad(loss_fn)(params, bags, user_stats, liked)
-        updates, opt_state = tx.update(grads, opt_state, params)
-        return optax.apply_updates(params, updates), opt_state, loss
+def make_step(tx: optax.GradientTransformation):
+    @eqx.filter_jit(donate="all")
+    def step(model, opt_state, bags, user_stats, liked):
+        loss, grads = jaxtbe.filter_value_and_grad(loss_fn)(model, bags, user_stats, liked)
+        updates, opt_state = tx.update(grads, opt_state, eqx.filter(model, eqx.is_inexact_array))
+        return eqx.apply_updates(model, updates), opt_state, loss
 
     return step
 
@@ -85,22 +72,18 @@ def main(argv: list[str] | None = None) -> float:
         tables=[jaxtbe.Table("item", rows=rows, dim=DIM), jaxtbe.Table("rated", rows=2 * rows, dim=DIM)],
         features=[jaxtbe.Feature("item", table="item"), jaxtbe.Feature("history", table="rated", pooling="mean")],
     )
-    params, static = eqx.partition(TwoTower(emb, jax.random.key(0)), is_parameter, is_leaf=is_table)
-    tx = optax.partition(
-        {"tables": jaxtbe.optim.rowwise_adagrad(0.05), "dense": optax.adam(2e-3)},
-        lambda _: labels(params),  # a model can be called, and so optax would call a tree of labels
-    )
-    opt_state, step = tx.init(params), make_step(static, tx)
+    model = TwoTower(emb, jax.random.key(0))
+    tx = optax.partition({"tables": jaxtbe.optim.rowwise_adagrad(0.05), "dense": optax.adam(2e-3)}, jaxtbe.optim.labels)
+    opt_state, step = tx.init(eqx.filter(model, eqx.is_inexact_array)), make_step(tx)
 
     def make_bags(events):
         ids = {"item": items[events], "history": data.history(events)}
         return emb.bags(ids, capacity=len(events) * (1 + MAX_HISTORY))
 
     for events in tqdm(data.batches(epochs, BATCH), desc="training", unit="step"):
-        params, opt_state, _ = step(params, opt_state, make_bags(events), data.user_stats[events], liked[events])
+        model, opt_state, _ = step(model, opt_state, make_bags(events), data.user_stats[events], liked[events])
     jaxtbe.check(opt_state)
 
-    model = eqx.combine(static, params)
     logits = eqx.filter_jit(model)(make_bags(data.future), data.user_stats[data.future])
     result = auc(liked[data.future], np.asarray(logits))
     print(f"AUC on the held-out future: {result:.3f}")

@@ -39,15 +39,6 @@ class TwoTower(nnx.Module):
         return jnp.sum(user * acts["item"], axis=1) + self.linear(user_stats)[:, 0]
 
 
-def is_table(x) -> bool:
-    return isinstance(x, jaxtbe.EmbeddingParams)
-
-
-def labels(params):
-    """For each parameter which optimizer it gets."""
-    return jax.tree.map(lambda x: "tables" if is_table(x) else "dense", params, is_leaf=is_table)
-
-
 def make_step(graph: nnx.GraphDef, tx: optax.GradientTransformation):
     def loss_fn(params, bags, user_stats, liked):
         logits = nnx.merge(graph, params)(bags, user_stats)
@@ -76,7 +67,7 @@ def main(argv: list[str] | None = None) -> float:
         features=[jaxtbe.Feature("item", table="item"), jaxtbe.Feature("history", table="rated", pooling="mean")],
     )
     graph, params = nnx.split(TwoTower(emb, nnx.Rngs(0)), nnx.Param)
-    tx = optax.partition({"tables": jaxtbe.optim.rowwise_adagrad(0.05), "dense": optax.adam(2e-3)}, labels(params))
+    tx = optax.partition({"tables": jaxtbe.optim.rowwise_adagrad(0.05), "dense": optax.adam(2e-3)}, jaxtbe.optim.labels)
     opt_state, step = tx.init(params), make_step(graph, tx)
 
     def make_bags(events):
