@@ -68,12 +68,16 @@ def _store(spec, bags, values, tables: Mapping[str, jax.Array], tokens=()) -> di
 
 def _reset(spec: Spec, params: EmbeddingParams, bags: Bags, values, opt_state):
     """The optimizer state, with zeros in the rows that `values` assign."""
+    from jaxtbe.optim.check_states import check_state_rows
     from jaxtbe.optimizer_state import map_table_states
 
     assigned = {f.table for f in spec.writing_features if f.name in values}
 
     def reset(name, state):
-        return _zero_rows(spec, bags, values, name, state) if name in assigned else state
+        if name not in assigned:
+            return state
+        check_state_rows(API, name, params.tables[name].shape, state)
+        return _zero_rows(spec, bags, values, name, state)
 
     return map_table_states(API, opt_state, params.tables, reset)
 

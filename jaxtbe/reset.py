@@ -23,6 +23,7 @@ def reset_rows(
     spec: Spec, params: EmbeddingParams, opt_state: Any, reports: Mapping[str, zch.ZchReport], seed: Any
 ) -> tuple[EmbeddingParams, Any]:
     """See `EmbeddingBags.reset_rows`."""
+    from jaxtbe.optim.check_states import check_state_rows
     from jaxtbe.optimizer_state import map_table_states
 
     if not isinstance(params, EmbeddingParams):
@@ -40,7 +41,10 @@ def reset_rows(
             tables[table.name] = _reset_table(spec, table, array, reports[table.name], seed)
 
     def reset_state(name: str, state: Any) -> Any:
-        return _reset_state(spec, name, state, reports[name]) if name in reports else state
+        if name not in reports:
+            return state
+        check_state_rows(API, name, tables[name].shape, state)
+        return _reset_state(spec, name, state, reports[name])
 
     if opt_state is not None:
         opt_state = map_table_states(API, opt_state, params.tables, reset_state)

@@ -12,6 +12,7 @@ from jaxtbe.embedding_grad import EmbeddingGrad, is_grad
 from jaxtbe.errors import type_error, value_error
 from jaxtbe.fault_counts import add_faults, no_faults
 from jaxtbe.ops.rule import Rule
+from jaxtbe.optim.check_states import check_states
 from jaxtbe.optim.fused import Fused
 from jaxtbe.optim.group import make_groups
 from jaxtbe.optim.options import Options
@@ -87,6 +88,7 @@ def update_tables(tables, states, grad: EmbeddingGrad, count, config_of):
     """New tables and states of one `EmbeddingParams`: one fused call for each (dtype, rule)."""
     tables, states = dict(tables), dict(states)
     configs = {name: config_of(name) for name in tables}
+    check_states(configs, tables, states)
     for group in make_groups(
         tables, grad, lambda name, *about: (type(configs[name]), configs[name].group_key(name, *about))
     ):

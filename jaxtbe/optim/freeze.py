@@ -28,6 +28,10 @@ class Frozen:
         del table
         return {}
 
+    def states_for(self, shape: tuple[int, ...], dtype: Any) -> dict[str, Any]:
+        del shape, dtype
+        return {}
+
     def group_key(self, table: str, shape: tuple[int, int], overwrites: bool) -> Any:
         del table, shape, overwrites
 

@@ -46,10 +46,16 @@ class Fused:
 
     def init(self, table: jax.Array) -> dict[str, jax.Array]:
         """Zero states for a table dtype[rows, dim]."""
+        expected = self.states_for(table.shape, table.dtype)
+        return {name: _zeros_beside(table, state.shape, state.dtype) for name, state in expected.items()}
+
+    def states_for(self, shape: tuple[int, ...], dtype: Any) -> dict[str, jax.ShapeDtypeStruct]:
+        """The shape and dtype of each state of a table dtype[rows, dim]."""
+        del dtype  # float32 whatever the table is
         states = {}
         for state in self.rule.states:
-            dtype = self.mu_dtype if state.name == "mu" else jnp.float32
-            states[state.name] = _zeros_beside(table, table.shape[:1] if state.per_row else table.shape, dtype)
+            of_state = self.mu_dtype if state.name == "mu" else jnp.float32
+            states[state.name] = jax.ShapeDtypeStruct(shape[:1] if state.per_row else shape, of_state)
         return states
 
     def group_key(self, table: str, shape: tuple[int, int], overwrites: bool) -> Any:

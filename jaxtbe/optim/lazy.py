@@ -9,9 +9,10 @@ import numpy as np
 import optax
 
 from jaxtbe import ops
-from jaxtbe.errors import value_error
+from jaxtbe.errors import type_error, value_error
 from jaxtbe.optim.base import TableOptimizer, optimizer_of
 from jaxtbe.optim.group import Group
+from jaxtbe.tables import DTYPES
 
 API = "jaxtbe.optim.lazy"
 
@@ -54,10 +55,22 @@ class Lazy:
                     f"shape {jnp.shape(leaf)}",
                     "Use a transformation whose state is per element, or an optimizer of jaxtbe.optim",
                 )
+            if jnp.ndim(leaf) and jnp.result_type(leaf) not in DTYPES:
+                raise type_error(
+                    API,
+                    f"state {jax.tree_util.keystr(path)}",
+                    "float32, bfloat16 or float16",
+                    jnp.result_type(leaf).name,
+                    "Use a transformation whose state is of floats, or an optimizer of jaxtbe.optim",
+                )
         _check_elementwise(self.tx)
         # Of one row: reading an element of the whole state would gather one that is split over devices.
         of_a_row = jax.tree.leaves(self.tx.init(jnp.zeros((1, table.shape[1]), table.dtype)))
         return {"inner": inner, "initial": [jnp.ravel(leaf)[0] for leaf in of_a_row]}
+
+    def states_for(self, shape: tuple[int, ...], dtype: Any) -> dict[str, Any]:
+        """The shapes and dtypes of the transformation's state, for a table of these."""
+        return {"inner": jax.eval_shape(self.tx.init, jax.ShapeDtypeStruct(shape, dtype))}
 
     def group_key(self, table: str, shape: tuple[int, int], overwrites: bool) -> Any:
         """Tables of one dim and one transformation share a block."""
