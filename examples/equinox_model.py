@@ -1,8 +1,7 @@
 """Embedding tables in an Equinox model: sparse gradients for the tables, optax's Adam for the rest, one optimizer state.
 
 A two-tower model on MovieLens-100K as an `eqx.Module`. Its tables are a field that holds what `EmbeddingBags.init` made.
-`jaxtbe.filter_value_and_grad` takes the place of Equinox's, and `optax.partition` with `jaxtbe.optim.labels` gives the tables their
-optimizer.
+`jaxtbe.filter_value_and_grad` takes the place of Equinox's, and `jaxtbe.optim.labels` gives the tables their optimizer.
 
     pip install equinox tqdm && pip install --no-deps recbole==1.2.1    # the wheel that ships the data
     python examples/equinox_model.py

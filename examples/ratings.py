@@ -3,11 +3,12 @@
 pip install --no-deps recbole==1.2.1
 """
 
-import importlib.metadata
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+
+from report import data_wheel
 
 MAX_HISTORY = 50
 PRIOR = 10  # ratings at the mean rate that smooth every observed rate
@@ -24,7 +25,7 @@ class Ratings(NamedTuple):
 
 def load_ratings() -> Ratings:
     """MovieLens-100K, from the installed wheel's files; its package is not imported."""
-    wheel = importlib.metadata.distribution("recbole")
+    wheel = data_wheel("recbole==1.2.1")
     path = wheel.locate_file("recbole/dataset_example/ml-100k/ml-100k.inter")
     user, item, stars, seconds = np.loadtxt(str(path), dtype=np.int64, skiprows=1, unpack=True)
     order = np.lexsort((item, seconds, user))
@@ -33,7 +34,7 @@ def load_ratings() -> Ratings:
 
 def load_titles(rows: int) -> list[str]:
     """The title of each film number below `rows`; empty for numbers that are not used."""
-    wheel = importlib.metadata.distribution("recbole")
+    wheel = data_wheel("recbole==1.2.1")
     lines = Path(str(wheel.locate_file("recbole/dataset_example/ml-100k/ml-100k.item"))).read_text().splitlines()[1:]
     titles = {int(number): title for number, title, *_ in (line.split("\t") for line in lines)}
     return [titles.get(number, "") for number in range(rows)]

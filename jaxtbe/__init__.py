@@ -15,6 +15,7 @@ from jaxtbe.grad import value_and_grad as value_and_grad
 from jaxtbe.huge_pages import use_huge_pages as use_huge_pages
 from jaxtbe.ids import pack_ids as pack_ids
 from jaxtbe.ids import unpack_ids as unpack_ids
+from jaxtbe.initializers import initializer as initializer
 from jaxtbe.lazy import lazy_names
 from jaxtbe.module import EmbeddingBags as EmbeddingBags
 from jaxtbe.overwrite import Overwrite as Overwrite
@@ -32,6 +33,5 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 # optax takes longer to import than all the rest: only who uses an optimizer waits for it.
-__getattr__, __dir__ = lazy_names(
-    __name__, {name: f"{__name__}.{name}" for name in ("debug", "migrate", "nnx", "optim")}
-)
+_LAZY = {name: f"{__name__}.{name}" for name in ("debug", "migrate", "nnx", "optim")}
+__getattr__, __dir__ = lazy_names(__name__, _LAZY, ("ops", "sharding", "zch"))

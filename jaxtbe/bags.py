@@ -62,6 +62,14 @@ class Bags:
         """Positions, padding included: N."""
         return self.ids.shape[0]
 
+    @property
+    def cut(self) -> dict[str, int]:
+        """How many ids lie past `Feature.max_length`, neither shown nor trained, for each feature that has any.
+
+        It is known on the host alone: a batch that went through JAX, or that `replace` made, has an empty dict.
+        """
+        return dict(getattr(self, "_cut", {}))
+
     def replace(self, **changes) -> "Bags":
         """A copy with some fields changed."""
         return dataclasses.replace(self, **changes)

@@ -13,6 +13,7 @@ from jaxtbe.optimizer_state import TableOptimizerState
 from jaxtbe.sharding.route import OVERFLOW
 from jaxtbe.spec import Spec
 from jaxtbe.unstack import unstack
+from jaxtbe.zch.rows import TOO_LARGE
 
 
 def check(*trees) -> None:
@@ -71,6 +72,15 @@ def check_bags(bags, spec: Spec) -> None:
     if ids.ndim == 2:
         ids = unpack_ids(ids)
     for f, feature in enumerate(spec.features):
+        longest = int(np.diff(offsets[f * bags.batch_size : (f + 1) * bags.batch_size + 1]).max(initial=0))
+        if feature.keep == "last" and feature.max_length is not None and longest > feature.max_length:
+            raise value_error(
+                "jaxtbe.Bags.validate",
+                f"feature {feature.name!r}",
+                f"bags of at most {feature.max_length} ids with keep='last'",
+                str(longest),
+                "Build batches with EmbeddingBags.bags, which cuts them",
+            )
         if bags.ids.ndim == 2 and spec.table_of(feature).zch is not None:
             continue  # a raw id may be any number
         mine = ids[offsets[f * bags.batch_size] : offsets[(f + 1) * bags.batch_size]]
@@ -101,10 +111,11 @@ def _fault(feature: str, table: str, rows: int | None, count: int, first: int) -
             "Those ids contributed nothing and every table is intact: enlarge it",
         )
     limit = "its rows" if rows is None else f"{rows}"
+    number = f"{first}" if first < TOO_LARGE else "past every int32"
     return value_error(
         "jaxtbe.check",
         f"feature {feature!r} of table {table!r}",
         f"ids below {limit}",
-        f"{count} at or past it, the first {first}",
+        f"{count} at or past it, the first {number}",
         "Those ids contributed nothing and every table is intact: correct the ids, or enlarge the table",
     )

@@ -36,7 +36,8 @@ def describe(bags: Bags) -> str:
     header = ["feature", "ids", "bags", "empty", "no id", "mean length", "longest"]
     header += ["masked"] if bags.update_mask is not None else []
     padding = bags.capacity - filled
-    end = f"padding: {padding:,} of {bags.capacity:,} positions ({padding / bags.capacity:.0%})"
+    cut = "".join(f"\ncut from {name}: {count:,} ids past max_length" for name, count in bags.cut.items())
+    end = f"padding: {padding:,} of {bags.capacity:,} positions ({padding / bags.capacity:.0%}){cut}"
     return "\n".join([title, columns_text(header, rows), end])
 
 

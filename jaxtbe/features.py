@@ -1,12 +1,15 @@
 """`Feature`: the static description of one named input stream."""
 
 import dataclasses
+from typing import Literal, get_args
 
 from jaxtbe.errors import type_error, value_error
 from jaxtbe.text import config_text
 
-POOLINGS = ("sum", "mean", "none")
-ACCESSES = ("read_write", "read_only", "write_only")
+Pooling = Literal["sum", "mean", "none"]
+Access = Literal["read_write", "read_only", "write_only"]
+Keep = Literal["first", "last"]
+POOLINGS, ACCESSES, KEEPS = get_args(Pooling), get_args(Access), get_args(Keep)
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -20,7 +23,9 @@ class Feature:
         divided by the number of valid ids) or `"none"` (one row an id, zero-padded to `max_length`, longer bags cut).
       access: `"read_write"` (reads rows, its gradient updates them), `"read_only"` (reads rows and contributes nothing to
         the update) or `"write_only"` (reads zeros; its gradient overwrites rows: `row = -learning_rate * g`).
-      max_length: for pooling `"none"`, the number of ids of a bag that show; for the others None.
+      max_length: for pooling `"none"`, the number of ids of a bag that are kept; for the others None.
+      keep: for pooling `"none"`, which ids of a longer bag are kept: the `"first"`, or the `"last"` as for a history whose newest
+        events come last. `EmbeddingBags.bags` counts the others in `Bags.cut`, and takes them out if the last are kept.
 
     Raises:
       TypeError: a name that is no string.
@@ -29,9 +34,10 @@ class Feature:
 
     name: str
     table: str
-    pooling: str = "sum"
-    access: str = "read_write"
+    pooling: Pooling = "sum"
+    access: Access = "read_write"
     max_length: int | None = None
+    keep: Keep = "first"
 
     def __post_init__(self):
         api, obj = "jaxtbe.Feature", f"feature {self.name!r}"
@@ -60,7 +66,7 @@ class Feature:
                     obj,
                     "max_length >= 1 with pooling 'none'",
                     repr(self.max_length),
-                    "Say how many ids of a bag are to show",
+                    "Set max_length to the number of ids kept per bag",
                 )
         elif self.max_length is not None:
             raise value_error(
@@ -69,6 +75,14 @@ class Feature:
                 f"no max_length with pooling {self.pooling!r}",
                 repr(self.max_length),
                 "Leave it out, or use pooling='none'",
+            )
+        if self.keep not in KEEPS or (self.keep != "first" and self.pooling != "none"):
+            raise value_error(
+                api,
+                obj,
+                "keep 'first', or 'last' with pooling 'none'",
+                f"{self.keep!r} with pooling {self.pooling!r}",
+                "Choose one of the two",
             )
 
     def __repr__(self) -> str:

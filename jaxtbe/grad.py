@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, ParamSpec
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +19,7 @@ from jaxtbe.spec import Spec
 from jaxtbe.table_guard import Guarded, guard
 
 API = "jaxtbe.value_and_grad"
+P = ParamSpec("P")
 
 
 class _Static(NamedTuple):
@@ -30,12 +31,12 @@ class _Static(NamedTuple):
 
 
 def value_and_grad(
-    fun: Callable,
+    fun: Callable[P, Any],
     argnums: int | Sequence[int] = 0,
     has_aux: bool = False,
     *,
     dense_tables: Sequence[str] = (),
-) -> Callable:
+) -> Callable[P, tuple[Any, Any]]:
     """Like `jax.value_and_grad`, but each `EmbeddingParams` in the arguments gets an `EmbeddingGrad`.
 
     Dense leaves get what JAX gives them. No gradient of a table's size is formed. The loss is traced twice. Gradients reach a
@@ -66,7 +67,7 @@ def value_and_grad(
     dense_names = frozenset((dense_tables,) if isinstance(dense_tables, str) else dense_tables)
 
     @functools.wraps(fun)
-    def wrapped(*args, **kwargs):
+    def wrapped(*args: P.args, **kwargs: P.kwargs):
         numbers = _positions(argnums, len(args))
         selected = tuple(args[i] for i in numbers)
         leaves, structure = jax.tree.flatten(selected, is_leaf=is_params)
@@ -75,12 +76,12 @@ def value_and_grad(
 
         def run(dense, seen, taps, log_taps=None, given=None, guarded=()):
             recording = Recording(seen if given is None else given, seen, taps, log_taps, guarded)
-            new_args = list(args)
+            new_args: list[Any] = list(args)
             marked = jax.tree.unflatten(structure, _replace(leaves, dense, seen))
             for i, arg in zip(numbers, marked, strict=True):
                 new_args[i] = arg
             with recording.active():
-                out = fun(*new_args, **kwargs)
+                out = fun(*new_args, **kwargs)  # type: ignore[arg-type]  # the arguments with others in places
             loss, aux = out if has_aux else (out, None)
             return loss, (aux, [(l.bags, l.faults) for l in recording.lookups], recording)
 
@@ -121,8 +122,8 @@ def value_and_grad(
 
 
 def grad(
-    fun: Callable, argnums: int | Sequence[int] = 0, has_aux: bool = False, *, dense_tables: Sequence[str] = ()
-) -> Callable:
+    fun: Callable[P, Any], argnums: int | Sequence[int] = 0, has_aux: bool = False, *, dense_tables: Sequence[str] = ()
+) -> Callable[P, Any]:
     """Like `jax.grad`, but each `EmbeddingParams` in the arguments gets an `EmbeddingGrad`. See `value_and_grad`.
 
     Returns:
@@ -131,7 +132,7 @@ def grad(
     with_value = value_and_grad(fun, argnums, has_aux, dense_tables=dense_tables)
 
     @functools.wraps(fun)
-    def wrapped(*args, **kwargs):
+    def wrapped(*args: P.args, **kwargs: P.kwargs):
         value, gradient = with_value(*args, **kwargs)
         return (gradient, value[1]) if has_aux else gradient
 

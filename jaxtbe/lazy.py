@@ -2,16 +2,20 @@
 
 import importlib
 import sys
-from collections.abc import Callable, Mapping
+import types
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 
-def lazy_names(package: str, modules: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+def lazy_names(
+    package: str, modules: Mapping[str, str], shown: Collection[str] = ()
+) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
     """`__getattr__` and `__dir__` of a package (PEP 562).
 
     Args:
       package: its `__name__`.
-      modules: each name to the full name of the module that has it. A module of that very name is meant itself.
+      modules: each name to the full name of the module that has it. An entry named like its module is the module itself.
+      shown: modules within the package that are public: `dir` hides the others.
     """
 
     def getattr_(name: str) -> Any:
@@ -23,6 +27,12 @@ def lazy_names(package: str, modules: Mapping[str, str]) -> tuple[Callable[[str]
         return value
 
     def dir_() -> list[str]:
-        return sorted({*vars(sys.modules[package]), *modules})
+        tools = {"lazy_names", "TYPE_CHECKING"}
+        own = {n for n, v in vars(sys.modules[package]).items() if n in shown or not _is_inner(package, v)}
+        return sorted({*own, *modules} - tools)
 
     return getattr_, dir_
+
+
+def _is_inner(package: str, value: Any) -> bool:
+    return isinstance(value, types.ModuleType) and value.__name__.startswith(f"{package}.")

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from jaxtbe.errors import value_error
-from jaxtbe.features import Feature
+from jaxtbe.features import Access, Feature, Pooling
 from jaxtbe.module import EmbeddingBags
-from jaxtbe.tables import Table
+from jaxtbe.tables import Duplicates, Table
 
-_POOLINGS = {"SUM": "sum", "MEAN": "mean", "NONE": "none"}
+_POOLINGS: dict[str, Pooling] = {"SUM": "sum", "MEAN": "mean", "NONE": "none"}
 
 
 def from_fbgemm_writeback(
@@ -21,6 +21,7 @@ def from_fbgemm_writeback(
     max_length: int | None = None,
     use_writeback_bwd_prehook: bool = True,
     writeback_first_feature_only: bool = False,
+    precompute_writeback: bool = False,
 ):
     """The tables, features and optimizer that do what FBGEMM's writeback settings are documented to do.
 
@@ -35,6 +36,7 @@ def from_fbgemm_writeback(
       max_length: for NONE, ids of a bag that show.
       use_writeback_bwd_prehook: write each row once, with the first occurrence's gradient. False: plain SGD over the sum.
       writeback_first_feature_only: only the first feature writes; the others read.
+      precompute_writeback: taken and without effect: it says when FBGEMM finds the occurrences that write.
 
     Returns:
       An `EmbeddingBags` and a `jaxtbe.optim` optimizer.
@@ -42,6 +44,7 @@ def from_fbgemm_writeback(
     Raises:
       ValueError: an optimizer or pooling that FBGEMM does not offer here.
     """
+    del precompute_writeback
     from jaxtbe import optim
 
     api = "jaxtbe.migrate.from_fbgemm_writeback"
@@ -59,10 +62,10 @@ def from_fbgemm_writeback(
             "False",
             "Switch the prehook on, or this off",
         )
-    duplicates = "first" if use_writeback_bwd_prehook else "sum"
+    duplicates: Duplicates = "first" if use_writeback_bwd_prehook else "sum"
     made = []
     for i, (name, table) in enumerate(features.items()):
-        access = "read_only" if writeback_first_feature_only and i > 0 else "read_write"
+        access: Access = "read_only" if writeback_first_feature_only and i > 0 else "read_write"
         made.append(Feature(name, table, _POOLINGS[pooling_mode], access, max_length))
     return (
         EmbeddingBags([Table(n, rows, dim, duplicates=duplicates) for n, (rows, dim) in tables.items()], made),

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import jax
@@ -27,12 +27,9 @@ from jaxtbe.sharding.init import init_table as init_sharded
 from jaxtbe.sharding.placement import make_sharding
 from jaxtbe.sharding.route import mark_overflow
 from jaxtbe.sharding.trees import shardings_of
-from jaxtbe.spec import Spec
+from jaxtbe.spec import Implementation, Spec
 from jaxtbe.tables import Table
 from jaxtbe.zch import ZchReport, ZchState
-
-# One jitted function for all, so that a table is compiled once.
-_init_table = jax.jit(Table.init, static_argnums=0)
 
 
 @dataclasses.dataclass(frozen=True, init=False, repr=False)
@@ -58,7 +55,9 @@ class EmbeddingBags:
 
     spec: Spec
 
-    def __init__(self, tables: Iterable[Table], features: Iterable[Feature], implementation: str | None = None):
+    def __init__(
+        self, tables: Iterable[Table], features: Iterable[Feature], implementation: Implementation | None = None
+    ):
         object.__setattr__(self, "spec", Spec(tuple(tables), tuple(features), implementation))
 
     def shard(
@@ -164,7 +163,8 @@ class EmbeddingBags:
 
     def init(self, key: jax.Array) -> EmbeddingParams:
         """Initial tables. Each depends on the key and the table's name alone, not on what other tables there are."""
-        init = _init_table if self.spec.sharding is None else functools.partial(init_sharded, self.spec.sharding)
+        init = Table.init if self.spec.sharding is None else functools.partial(init_sharded, self.spec.sharding)
+        self.tables[0].check_key(key)
         return EmbeddingParams({t.name: init(t, jax.random.fold_in(key, stable_id(t.name))) for t in self.tables})
 
     def bags(
@@ -206,12 +206,13 @@ class EmbeddingBags:
         """
         api = "jaxtbe.EmbeddingBags"
         if not isinstance(params, EmbeddingParams):
+            held = isinstance(getattr(params, "get_value", None), Callable)  # an nnx.Variable
             raise type_error(
                 api,
                 "parameters",
                 "jaxtbe.EmbeddingParams",
                 type(params).__name__,
-                "Pass what EmbeddingBags.init returned",
+                "Pass what it holds, .get_value()" if held else "Pass what EmbeddingBags.init returned",
             )
         bags = self._whole(bags)
         tables = {t.name: params.table(t, api) for t in self.tables}

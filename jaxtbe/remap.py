@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxtbe import zch
 from jaxtbe.bags import Bags
@@ -108,6 +109,16 @@ def _check(api: str, spec: Spec, state, bags) -> None:
             type(state).__name__,
             "Pass what EmbeddingBags.init_zch made",
         )
+    for table in spec.tables:
+        rows = getattr(state.get(table.name), "identities", np.empty((table.rows, 2))).shape[:1]
+        if table.zch is not None and rows != (table.rows,):
+            raise value_error(
+                api,
+                f"zch_state of table {table.name!r}",
+                f"a state of {table.rows} slots, one for each row",
+                f"one of {rows[0] if rows else 'no'} slots",
+                "Make the state with the table's present rows, or move the old one with jaxtbe.zch.reshard",
+            )
     missing = [name for name in tables if name not in state]
     if missing:
         raise value_error(

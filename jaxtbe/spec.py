@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from typing import Any
+from typing import Any, Literal, get_args
 
 from jaxtbe.errors import type_error, value_error
 from jaxtbe.features import Feature
@@ -11,7 +11,8 @@ from jaxtbe.ops.layout import FeatureLayout
 from jaxtbe.tables import Table
 
 _API = "jaxtbe.EmbeddingBags"
-IMPLEMENTATIONS = (None, "native", "xla")
+Implementation = Literal["native", "xla"]
+IMPLEMENTATIONS = (None, *get_args(Implementation))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Spec:
 
     tables: tuple[Table, ...]
     features: tuple[Feature, ...]
-    implementation: str | None = None
+    implementation: Implementation | None = None
     sharding: Any = None  # a jaxtbe.sharding.Sharding, or None: one device
 
     def __post_init__(self):

@@ -1,9 +1,11 @@
 """`Table`: the static description of one embedding table."""
 
 import dataclasses
+import functools
 import math
+import pickle
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal, get_args
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +16,8 @@ from jaxtbe.text import config_text
 from jaxtbe.zch.config import Zch
 
 DTYPES = (jnp.dtype(jnp.float32), jnp.dtype(jnp.bfloat16), jnp.dtype(jnp.float16))
-DUPLICATES = ("sum", "first", "last")
+Duplicates = Literal["sum", "first", "last"]
+DUPLICATES = get_args(Duplicates)
 
 Initializer = Callable[[jax.Array, tuple[int, int], Any], jax.Array]
 
@@ -53,6 +56,12 @@ def uniform_rows(key: jax.Array, number: Any, shape: tuple[int, int], dtype: Any
     return jnp.minimum(number * block, rows - block), values
 
 
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+def _initial_value(initializer: Initializer, shape: tuple[int, int], dtype: Any, key: jax.Array) -> jax.Array:
+    """One program for all tables of a shape, whatever their names."""
+    return initializer(key, shape, dtype)
+
+
 @dataclasses.dataclass(frozen=True, repr=False)
 class Table:
     """A 2-D table of embedding rows: a description without arrays, batch size or device.
@@ -78,7 +87,7 @@ class Table:
     dim: int
     dtype: Any = jnp.float32
     initializer: Initializer | None = None
-    duplicates: str = "sum"
+    duplicates: Duplicates = "sum"
     zch: Zch | None = None
 
     def __post_init__(self):
@@ -125,10 +134,35 @@ class Table:
     def __repr__(self) -> str:
         return config_text(self)
 
+    def __reduce__(self) -> Any:
+        try:
+            pickle.dumps(self.initializer)
+        except (pickle.PicklingError, AttributeError, TypeError) as e:
+            raise type_error(
+                "jaxtbe.Table",
+                f"table {self.name!r}",
+                "an initializer that pickles",
+                repr(self.initializer),
+                "Use jaxtbe.initializer('normal', 0.1) for instance, or a function of a module",
+            ) from e
+        return Table, tuple(getattr(self, f.name) for f in dataclasses.fields(self))
+
+    def check_key(self, key: Any) -> None:
+        """Raises unless this is a key of `jax.random`."""
+        dtype = getattr(key, "dtype", None)
+        if dtype is None or not (jnp.issubdtype(dtype, jax.dtypes.prng_key) or dtype == jnp.uint32):
+            raise type_error(
+                "jaxtbe.Table.init",
+                f"table {self.name!r}",
+                "a key of jax.random.key",
+                repr(key) if isinstance(key, int) else type(key).__name__,
+                "Pass jax.random.key(seed)",
+            )
+
     def init(self, key: jax.Array) -> jax.Array:
         """The table's initial value, dtype[rows, dim]."""
-        initializer = self.initializer or uniform_initializer
-        value = initializer(key, (self.rows, self.dim), self.dtype)
+        self.check_key(key)
+        value: Any = _initial_value(self.initializer or uniform_initializer, (self.rows, self.dim), self.dtype, key)
         if value.shape != (self.rows, self.dim) or value.dtype != self.dtype:
             raise value_error(
                 "jaxtbe.Table.init",

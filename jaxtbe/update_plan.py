@@ -27,11 +27,13 @@ def plan_update(
       bags: what was looked up.
       d_acts: feature to the gradient of its activations. Features left out write nothing.
       tables: the tables of the call, in its order.
-      as_values: `d_acts` are values to store: id weights and the divisor of pooling "mean" do not apply.
+      as_values: `d_acts` are values to store: id weights and the divisor of pooling "mean" do not apply. So are those of
+        write_only features.
     """
     features = [f for f in spec.writing_features if f.table in tables and f.name in d_acts]
     if not features:
         return None
+    as_values = as_values or features[0].access == "write_only"  # of one table all features or none, and of one call
     sources, column = [], 0
     for feature in features:
         sources.append(

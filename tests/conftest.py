@@ -4,6 +4,8 @@ import hypothesis
 import jax
 import pytest
 
+jax.config.update("jax_numpy_rank_promotion", "raise")  # users may set it, and a promotion may hide a wrong shape
+
 hypothesis.settings.register_profile(
     "jaxtbe",
     max_examples=15,

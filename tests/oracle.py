@@ -126,7 +126,8 @@ def row_gradients(tables, features, lookups: Sequence[tuple[Batch, Mapping]]) ->
     for batch, d_acts in lookups:
         for o in occurrences(tables, features, batch):
             if o.updates and o.feature.access != "read_only":
-                contribution = o.scale * np.asarray(o.bag(d_acts), np.float64)
+                stores = o.feature.access == "write_only"  # the value itself, whatever the pooling and the weights
+                contribution = (1.0 if stores else o.scale) * np.asarray(o.bag(d_acts), np.float64)
                 duplicates = by_name(tables)[o.feature.table].duplicates
                 _combine(gradients[o.feature.table], o.row, contribution, duplicates)
     return gradients

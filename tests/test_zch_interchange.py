@@ -1,5 +1,7 @@
 """Tables to and from FBGEMM's layout, and lookups of our tables by FBGEMM itself where it is installed."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
@@ -27,7 +29,8 @@ def test_round_trip(buckets, max_probe, count):
     held = identities[:, 0] != -1
     np.testing.assert_array_equal(metadata[held], 12)
     np.testing.assert_array_equal(metadata[~held], -1)
-    assert_same(zch.from_fbgemm(config, identities, metadata), state, "round trip")
+    # FBGEMM's layout has no latest `now`.
+    assert_same(zch.from_fbgemm(config, identities, metadata), dataclasses.replace(state, now=None), "round trip")
 
 
 def test_without_metadata_every_id_has_score_0():

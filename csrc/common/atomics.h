@@ -94,4 +94,11 @@ JAXTBE_HD void AtomicMin(T* p, T x) {
 
 #endif
 
+// Adds 1 to a counter that stays at the most that it can hold.
+JAXTBE_HD void AtomicCount(int32_t* counter) {
+  int32_t seen = AtomicLoad(counter);
+  while (seen < INT32_MAX && !AtomicReplace(counter, &seen, seen + 1)) {
+  }
+}
+
 }  // namespace jaxtbe

@@ -16,8 +16,13 @@ JAXTBE_HD V Sqrt(V x) {
   return y;
 }
 
-// Of a limit: whether it is off.
-JAXTBE_HD bool IsInfinite(float limit) { return limit > 3.402823466e38f; }
+constexpr float kLargest = 0x1.fffffep127f;  // of all finite numbers
+
+// Of a limit: whether it is off. Python passes the largest finite number, since infinities are what users debug.
+JAXTBE_HD bool IsOff(float limit) { return limit >= kLargest; }
+
+// What rows are multiplied by before their norm is taken, where the sum of their squares overflows.
+constexpr float kNormShrink = 0x1p-80f;
 
 // Clamps to [-limit, limit] and leaves NaN as it is.
 JAXTBE_HD float Clip(float x, float limit) { return x > limit ? limit : (x < -limit ? -limit : x); }

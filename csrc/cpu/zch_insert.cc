@@ -132,7 +132,7 @@ class Inserter {
                     ++tally[Counter::kHits];
                     Report(n, slot, Outcome::kHit);
                     AtomicMax(slots.last_seen + slot, Score(n));
-                    if (slots.counts) AtomicAdd(slots.counts + slot, 1);
+                    if (slots.counts) AtomicCount(slots.counts + slot);
                     tally.unsettled += args_.rules.eviction != Eviction::kNone && Score(n) < now_;
                   });
     });

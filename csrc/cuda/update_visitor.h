@@ -50,9 +50,9 @@ struct UpdateVisitor {
   // Clipping and L2 decay, which come before every rule.
   template <class Columns, class Row>
   __device__ __forceinline__ static void AdjustGradient(const Columns& columns, const Hyper& hyper, Row& row) {
-    if (IsInfinite(hyper.clip) && hyper.l2 == 0) return;
+    if (IsOff(hyper.clip) && hyper.l2 == 0) return;
     columns.ForEach([&](auto i, auto) {
-      float value = Clip(row.g[i], hyper.clip);
+      float value = IsOff(hyper.clip) ? row.g[i] : Clip(row.g[i], hyper.clip);
       if (hyper.l2 != 0) value += hyper.l2 * row.w[i];
       row.g[i] = value;
     });
@@ -60,9 +60,13 @@ struct UpdateVisitor {
 
   template <class Columns, class Row>
   __device__ __forceinline__ static void LimitNorm(const Columns& columns, float max_norm, Row& row) {
-    if (IsInfinite(max_norm)) return;
-    const float norm = Sqrt(row.Sum([](const auto& e) { return e.w * e.w; }));
+    if (IsOff(max_norm)) return;
+    float norm = Sqrt(row.Sum([](const auto& e) { return e.w * e.w; }));
     if (!(norm > max_norm)) return;
+    if (norm > kLargest) {  // the same for every lane
+      columns.ForEach([&](auto i, auto) { row.w[i] *= kNormShrink; });
+      norm = Sqrt(row.Sum([](const auto& e) { return e.w * e.w; }));
+    }
     const float scale = max_norm / norm;
     columns.ForEach([&](auto i, auto) { row.w[i] *= scale; });
   }

@@ -105,7 +105,7 @@ __global__ void SettleHitsKernel(Insert insert) {
   insert.Count(Counter::kHits);
   insert.Report(n, slot, Outcome::kHit);
   AtomicMax(args.slots.last_seen + slot, insert.Score(n));
-  if (args.slots.counts) AtomicAdd(args.slots.counts + slot, 1);
+  if (args.slots.counts) AtomicCount(args.slots.counts + slot);
 }
 
 // Grid: one thread for each entry of the missing ids, which outnumber the claims' blocks of eight.

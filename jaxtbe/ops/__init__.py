@@ -1,5 +1,6 @@
 """The functional core: one function for each FFI target."""
 
+from jaxtbe.lazy import lazy_names
 from jaxtbe.ops.assign import assign as assign
 from jaxtbe.ops.count_faults import count_faults as count_faults
 from jaxtbe.ops.id_weights_grad import id_weights_grad as id_weights_grad
@@ -19,3 +20,5 @@ from jaxtbe.ops.zch_insert import ZchBatch as ZchBatch
 from jaxtbe.ops.zch_insert import ZchInserted as ZchInserted
 from jaxtbe.ops.zch_insert import ZchSlots as ZchSlots
 from jaxtbe.ops.zch_insert import zch_insert as zch_insert
+
+__getattr__, __dir__ = lazy_names(__name__, {})

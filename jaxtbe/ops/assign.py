@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxtbe.ops.overwrite import ASSIGN
+from jaxtbe.ops.rule import CommonHypers
 from jaxtbe.ops.update import UpdateLookup, update
 
 
@@ -32,8 +33,7 @@ def assign(
     Returns:
       The new tables.
     """
-    # No decay, and neither clipping nor a limit to the rows' norm.
-    hyper = jnp.asarray([[1.0, 0.0, 0.0, jnp.inf, jnp.inf, 0.0]] * len(tables), jnp.float32)
+    hyper = jnp.asarray([CommonHypers()] * len(tables), jnp.float32)
     new_tables, _ = update(
         tables,
         [[]] * len(tables),

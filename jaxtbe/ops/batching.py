@@ -38,7 +38,7 @@ def fold_ids(axis_size: int, mapped: tuple[bool, bool], ids: jax.Array, offsets:
     ids, offsets = spread(mapped[0], axis_size, ids), spread(mapped[1], axis_size, offsets)
     length = ids.shape[1]
     place = jnp.arange(length, dtype=jnp.int32)
-    outside = (place < offsets[:, :1]) | (place >= offsets[:, -1:])
+    outside = (place[None] < offsets[:, :1]) | (place[None] >= offsets[:, -1:])
     no_id = jnp.asarray(-1).astype(ids.dtype)
     ids = jnp.where(outside.reshape(outside.shape + (1,) * (ids.ndim - 2)), no_id, ids)
     starts = offsets[:, :-1] + length * jnp.arange(axis_size, dtype=jnp.int32)[:, None]

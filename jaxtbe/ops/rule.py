@@ -2,6 +2,22 @@
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+_OFF = float(np.finfo(np.float32).max)
+
+
+class CommonHypers(NamedTuple):
+    """The numbers that every rule gets first, in the order of `Hyper` in csrc/common/optim/hyper.h; by default neutral."""
+
+    lr: Any = 1.0
+    decay: Any = 0.0
+    l2: Any = 0.0
+    clip: Any = _OFF
+    max_norm: Any = _OFF
+    stochastic: Any = 0.0
 
 
 @dataclasses.dataclass(frozen=True)

@@ -38,6 +38,7 @@ def zch_find(
       rows i32[N]: a slot, for a miss what `zch.on_full` says, and -1 for no id and for positions of other tables; and status
       i8[N], a `ZchStatus` each: READ_HIT, READ_MISS or NO_ID.
     """
+    zch.check("", identities.shape[0])
     if offsets is None:
         offsets = jnp.asarray([0, ids.shape[0]], jnp.int32)
     static = {"zch": zch, "access": access, "implementation": implementation}

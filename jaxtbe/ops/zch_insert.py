@@ -87,6 +87,7 @@ def zch_insert(
     Returns:
       A `ZchInserted`.
     """
+    zch.check("", slots.identities.shape[0])
     of = _native_insert if use_native(implementation) else _insert_on_host
     return not_mapped("jaxtbe.ops.zch_insert", functools.partial(of, zch=zch, access=access), slots, batch, now, ttl)
 

@@ -1,5 +1,6 @@
 """Optimizers of embedding tables: optax transformations that update the touched rows, in place."""
 
+from jaxtbe.lazy import lazy_names
 from jaxtbe.ops.rule import Rule as Rule
 from jaxtbe.ops.rule import State as State
 from jaxtbe.optim.across_devices import pmean as pmean
@@ -31,3 +32,5 @@ from jaxtbe.optim.sgd import sgd as sgd
 from jaxtbe.optim.skip import apply_if_finite as apply_if_finite
 from jaxtbe.optim.skip import skip_nonfinite as skip_nonfinite
 from jaxtbe.optimizer_state import TableOptimizerState as TableOptimizerState
+
+__getattr__, __dir__ = lazy_names(__name__, {})

@@ -3,8 +3,8 @@
 import jax.numpy as jnp
 
 from jaxtbe.ops.rule import Rule, State
-from jaxtbe.optim.base import table_optimizer
-from jaxtbe.optim.options import Options
+from jaxtbe.optim.base import TableOptimizer, table_optimizer
+from jaxtbe.optim.options import Decay, Options, Rounding
 
 
 def _adagrad(w, g, states, lr, decay, eps):
@@ -20,12 +20,12 @@ def adagrad(
     eps=1e-8,
     *,
     weight_decay=0.0,
-    decay="none",
+    decay: Decay = "none",
     clip=None,
     max_norm=None,
-    rounding="nearest",
+    rounding: Rounding = "nearest",
     seed=0,
-):
+) -> TableOptimizer:
     """Adagrad on the touched rows. eps is added outside the root, and the accumulator starts at zero.
 
         s += g * g

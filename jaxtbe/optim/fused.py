@@ -13,7 +13,7 @@ from jaxtbe.names import stable_id
 from jaxtbe.ops.overwrite import OVERWRITE
 from jaxtbe.ops.rule import Rule
 from jaxtbe.optim.group import Group
-from jaxtbe.optim.options import Options
+from jaxtbe.optim.options import Options, check_number
 
 STATE_DTYPES = (jnp.dtype(jnp.float32), jnp.dtype(jnp.bfloat16))
 
@@ -37,6 +37,9 @@ class Fused:
     mu_dtype: Any = None
 
     def __post_init__(self):
+        check_number("learning_rate", self.learning_rate)
+        for name, number in self.own.items():
+            check_number(name, number)
         # None, as in optax: a dtype is callable, and inject_hyperparams would take it for a schedule.
         object.__setattr__(self, "mu_dtype", jnp.dtype(self.mu_dtype or jnp.float32))
         if self.mu_dtype not in STATE_DTYPES:
@@ -79,7 +82,7 @@ class Fused:
         values: dict[str, Any] = {}
         for name, number in self.own.items():
             values[name] = number(step, values) if callable(number) else number
-        numbers = [lr, *self.options.hypers(), *([] if overwrites else values.values())]
+        numbers = [*self.options.hypers(lr, overwrites), *([] if overwrites else values.values())]
         for number in numbers:
             _check_precision(number)
         return jnp.stack([jnp.asarray(x, jnp.float32).reshape(()) for x in numbers])

@@ -106,6 +106,10 @@ def _check_writers(name, table, specs) -> None:
                 API,
                 f"table {name!r}",
                 "one Table and one access in all lookups",
-                f"{described} and {other}",
+                f"{_description(described, specs[0])} and {_description(other, spec)}",
                 "Let the EmbeddingBags that share a table describe it alike",
             )
+
+
+def _description(table, spec) -> str:
+    return f"{table}, {'overwritten' if spec.is_write_only(table.name) else 'trained'} by its features,"

@@ -3,9 +3,9 @@
 import jax.numpy as jnp
 
 from jaxtbe.ops.rule import Rule, State
-from jaxtbe.optim.base import table_optimizer
+from jaxtbe.optim.base import TableOptimizer, table_optimizer
 from jaxtbe.optim.moments import moment_hypers
-from jaxtbe.optim.options import Options
+from jaxtbe.optim.options import Decay, Options, Rounding
 
 
 def trust_ratio(w, r):
@@ -31,13 +31,13 @@ def lamb(
     eps=1e-8,
     *,
     weight_decay=0.0,
-    decay="none",
+    decay: Decay = "none",
     clip=None,
     max_norm=None,
-    rounding="nearest",
+    rounding: Rounding = "nearest",
     seed=0,
     mu_dtype=None,
-):
+) -> TableOptimizer:
     """LAMB on the touched rows, each row a layer of its own. eps is outside the root.
 
         r = mu / (1 - b1^t) / (sqrt(nu / (1 - b2^t)) + eps) + decay * w, with Adam's moments

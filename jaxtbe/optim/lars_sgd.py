@@ -3,8 +3,8 @@
 import jax.numpy as jnp
 
 from jaxtbe.ops.rule import Rule, State
-from jaxtbe.optim.base import table_optimizer
-from jaxtbe.optim.options import Options
+from jaxtbe.optim.base import TableOptimizer, table_optimizer
+from jaxtbe.optim.options import Decay, Options, Rounding
 
 
 def _lars_sgd(w, g, states, lr, decay, momentum, eta):
@@ -24,12 +24,12 @@ def lars_sgd(
     eta=0.001,
     *,
     weight_decay=0.0,
-    decay="none",
+    decay: Decay = "none",
     clip=None,
     max_norm=None,
-    rounding="nearest",
+    rounding: Rounding = "nearest",
     seed=0,
-):
+) -> TableOptimizer:
     """SGD with momentum and a layer-wise rate, each row a layer of its own.
 
         a = lr * eta * norm(w) / (norm(g) + decay * norm(w)), lr where norm(w) or norm(g) is 0

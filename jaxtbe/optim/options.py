@@ -2,12 +2,54 @@
 
 import dataclasses
 import math
-from typing import Any
+from typing import Any, Literal, get_args
 
-from jaxtbe.errors import value_error
+import jax.numpy as jnp
+import numpy as np
 
-DECAYS = ("none", "l2", "decoupled")
-ROUNDINGS = ("nearest", "stochastic")
+from jaxtbe.errors import type_error, value_error
+from jaxtbe.ops.rule import CommonHypers
+from jaxtbe.text import array_text
+
+API = "jaxtbe.optim"
+
+Decay = Literal["none", "l2", "decoupled"]
+Rounding = Literal["nearest", "stochastic"]
+DECAYS, ROUNDINGS = get_args(Decay), get_args(Rounding)
+
+# What a number may be: at least, and below.
+RANGES: dict[str, tuple[float, float]] = {
+    "learning_rate": (-math.inf, math.inf),
+    "weight_decay": (0.0, math.inf),
+    "eps": (0.0, math.inf),
+    "b1": (0.0, 1.0),
+    "b2": (0.0, 1.0),
+    "momentum": (0.0, 1.0),
+    "eta": (0.0, math.inf),
+}
+
+
+def check_number(name: str, value: Any) -> None:
+    """Raises unless a hyperparameter is a number in its range, a scalar array, or a function of the step."""
+    if callable(value):
+        return
+    if isinstance(value, bool) or not (isinstance(value, (int, float)) or hasattr(value, "dtype")):
+        raise type_error(API, name, "a number, a scalar array or a schedule", repr(value), "Pass a float")
+    if not isinstance(value, (int, float, np.generic)):
+        if jnp.shape(value) != () or not jnp.issubdtype(value.dtype, jnp.number):
+            raise type_error(
+                API, name, "a scalar of numbers", array_text(value), "Give each table its own with per_table"
+            )
+        return
+    value = float(value)
+    least, below = RANGES.get(name, (-math.inf, math.inf))
+    if not (least <= value < below) or math.isinf(value):
+        limits = (
+            "a finite number"
+            if math.isinf(least)
+            else f"at least {least:g}" + ("" if math.isinf(below) else f" and below {below:g}")
+        )
+        raise value_error(API, name, f"{limits}", repr(value), "Correct the number")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,14 +70,15 @@ class Options:
     """
 
     weight_decay: Any = 0.0
-    decay: str = "none"
+    decay: Decay = "none"
     clip: Any = None
     max_norm: Any = None
-    rounding: str = "nearest"
+    rounding: Rounding = "nearest"
     seed: Any = 0
 
     def __post_init__(self):
         api = "jaxtbe.optim"
+        check_number("weight_decay", self.weight_decay)
         if self.decay not in DECAYS:
             raise value_error(api, "decay", "'none', 'l2' or 'decoupled'", repr(self.decay), "Choose one of the three")
         if self.rounding not in ROUNDINGS:
@@ -52,15 +95,22 @@ class Options:
             )
         for name in ("clip", "max_norm"):
             limit = getattr(self, name)
-            if isinstance(limit, (int, float)) and not limit > 0:
+            if limit is None or hasattr(limit, "dtype"):
+                continue
+            if isinstance(limit, bool) or not isinstance(limit, (int, float)) or not limit > 0:
                 raise value_error(api, name, "a number above 0, or None", repr(limit), "Leave it out to switch it off")
+        whole = isinstance(self.seed, (int, np.integer)) and not isinstance(self.seed, bool) and 0 <= self.seed < 2**32
+        if not whole and not jnp.issubdtype(getattr(self.seed, "dtype", np.float32), jnp.integer):
+            raise value_error(api, "seed", "a whole number from 0 to 2**32 - 1", repr(self.seed), "Pass an int")
 
-    def hypers(self) -> list[Any]:
-        """decay, l2, clip, max_norm and stochastic: the common numbers after the learning rate."""
-        return [
-            self.weight_decay if self.decay == "decoupled" else 0.0,
-            self.weight_decay if self.decay == "l2" else 0.0,
-            math.inf if self.clip is None else self.clip,
-            math.inf if self.max_norm is None else self.max_norm,
-            1.0 if self.rounding == "stochastic" else 0.0,
-        ]
+    def hypers(self, learning_rate: Any, overwrites: bool) -> CommonHypers:
+        """The common numbers of a rule. Rows that are overwritten are stored as they come, only rounded."""
+        common = CommonHypers(lr=learning_rate, stochastic=1.0 if self.rounding == "stochastic" else 0.0)
+        if overwrites:
+            return common
+        return common._replace(
+            decay=self.weight_decay if self.decay == "decoupled" else 0.0,
+            l2=self.weight_decay if self.decay == "l2" else 0.0,
+            clip=common.clip if self.clip is None else self.clip,
+            max_norm=common.max_norm if self.max_norm is None else self.max_norm,
+        )

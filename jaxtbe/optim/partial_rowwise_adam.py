@@ -3,9 +3,9 @@
 import jax.numpy as jnp
 
 from jaxtbe.ops.rule import Rule, State
-from jaxtbe.optim.base import table_optimizer
+from jaxtbe.optim.base import TableOptimizer, table_optimizer
 from jaxtbe.optim.moments import moment_hypers
-from jaxtbe.optim.options import Options
+from jaxtbe.optim.options import Decay, Options, Rounding
 
 
 def _partial_rowwise_adam(w, g, states, lr, decay, b1, b2, eps, c1, c2):
@@ -24,13 +24,13 @@ def partial_rowwise_adam(
     eps=1e-8,
     *,
     weight_decay=0.0,
-    decay="none",
+    decay: Decay = "none",
     clip=None,
     max_norm=None,
-    rounding="nearest",
+    rounding: Rounding = "nearest",
     seed=0,
     mu_dtype=None,
-):
+) -> TableOptimizer:
     """Adam whose second moment is one number a row. eps is outside the root.
 
         mu = b1 * mu + (1 - b1) * g

@@ -1,8 +1,8 @@
 """Stochastic gradient descent."""
 
 from jaxtbe.ops.rule import Rule
-from jaxtbe.optim.base import table_optimizer
-from jaxtbe.optim.options import Options
+from jaxtbe.optim.base import TableOptimizer, table_optimizer
+from jaxtbe.optim.options import Decay, Options, Rounding
 
 
 def _sgd(w, g, states, lr, decay):
@@ -16,12 +16,12 @@ def sgd(
     learning_rate,
     *,
     weight_decay=0.0,
-    decay="none",
+    decay: Decay = "none",
     clip=None,
     max_norm=None,
-    rounding="nearest",
+    rounding: Rounding = "nearest",
     seed=0,
-):
+) -> TableOptimizer:
     """Stochastic gradient descent on the touched rows.
 
         w -= lr * (g + decay * w)

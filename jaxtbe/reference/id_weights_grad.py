@@ -21,7 +21,7 @@ def id_weights_grad(d_acts, tables, ids, offsets, *, features):
         if feature.pooling == "none":
             shown = valid & (where.place < feature.max_length)
             index = jnp.where(shown, where.place, 0)
-        columns = feature.column + index[:, None] * dim + jnp.arange(dim)
+        columns = feature.column + index[:, None] * dim + jnp.arange(dim)[None]
         d_rows = d_acts[jnp.where(shown, where.sample, 0)[:, None], columns]
         dot = jnp.sum(table[jnp.where(shown, ids, 0)].astype(jnp.float32) * d_rows, axis=1)
         if feature.pooling == "mean":

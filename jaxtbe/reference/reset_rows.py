@@ -16,7 +16,7 @@ def initial_rows(ids, dim: int, seed, *, table_number: int, scale: float):
     key = mix32(mix32(jnp.asarray(seed, _U32) ^ _U32(0xC2B2AE35)) ^ _U32(table_number))
     row_key = mix32(mix32(key + mix32(ids[:, 0] ^ _U32(0x85EBCA6B))) ^ ids[:, 1])
     columns = jnp.arange(dim, dtype=_U32) * _U32(0x9E3779B9)
-    steps = (mix32(row_key[:, None] + columns) >> 8).astype(jnp.int32) - (1 << 23)
+    steps = (mix32(row_key[:, None] + columns[None]) >> 8).astype(jnp.int32) - (1 << 23)
     return steps.astype(jnp.float32) * (np.float32(scale) * np.float32(2.0**-23))
 
 

@@ -19,7 +19,7 @@ def random_bits(seed_and_step, table_id, rows, dim):
     key = mix32(mix32(mix32(seed_and_step[0] ^ _U32(0x9E3779B9)) + seed_and_step[1]) ^ _U32(table_id))
     row_key = mix32(key + mix32(rows ^ _U32(0x85EBCA6B)))
     columns = jnp.arange(dim, dtype=_U32) * _U32(0x9E3779B9)
-    return mix32(row_key[:, None] + columns) >> 16
+    return mix32(row_key[:, None] + columns[None]) >> 16
 
 
 def round_stochastic(x, bits, dtype):

@@ -41,7 +41,7 @@ def _contributions(lookup, source, rows, dim):
     if source.pooling == "none":
         trains = trains & (where.place < source.max_length)
         index = jnp.where(trains, where.place, 0)
-    columns = source.column + index[:, None] * dim + jnp.arange(dim)
+    columns = source.column + index[:, None] * dim + jnp.arange(dim)[None]
     gradient = lookup.d_acts[jnp.where(trains, where.sample, 0)[:, None], columns]
     if source.pooling == "mean":
         bags = source.num_features * batch

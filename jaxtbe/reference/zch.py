@@ -78,7 +78,7 @@ class Table:
     def refresh(self, slot: int, score: int, count: int) -> None:
         self.last_seen[slot] = max(self.last_seen[slot], score)
         if self.counts is not None:
-            self.counts[slot] += count
+            self.counts[slot] = min(self.counts[slot] + count, 2**31 - 1)
         self.protected.add(slot)
 
     def choose(self, id: int, score: int, threshold: int) -> int | None:

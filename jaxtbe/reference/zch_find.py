@@ -75,8 +75,9 @@ def remainder(a: Word64, divisor: int) -> jax.Array:
     """i32: a mod divisor, for a divisor under 2**31, by long division."""
 
     def one_bit(k, rest):
+        k = jnp.asarray(k, _U32)  # an int where jit is disabled
         word = jnp.where(k < 32, a.high, a.low)
-        rest = rest << 1 | (word >> (_U32(31) - k.astype(_U32) % 32)) & 1
+        rest = rest << 1 | (word >> (_U32(31) - k % 32)) & 1
         return jnp.where(rest >= divisor, rest - _U32(divisor), rest)
 
     return jax.lax.fori_loop(0, 64, one_bit, jnp.zeros_like(a.low)).astype(jnp.int32)

@@ -136,7 +136,7 @@ def _gradients(sharding: Sharding, lookup: UpdateLookup, route: Route, k: int, c
     feature = jnp.minimum(at.feature[position], len(columns) - 1)
     column = jnp.asarray(columns)[feature] + jnp.asarray(steps)[feature] * at.place[position]
     sample = at.sample[position] - me * lookup.d_acts.shape[0]
-    columns_of_row = jnp.where(used, column, 0)[:, None] + jnp.arange(dim)
+    columns_of_row = jnp.where(used, column, 0)[:, None] + jnp.arange(dim)[None]
     d = lookup.d_acts[jnp.where(used, sample, 0)[:, None], columns_of_row]
     return jnp.where(used[:, None], d, 0.0)
 

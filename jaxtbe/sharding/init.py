@@ -1,5 +1,9 @@
 """Tables and states made where they will lie: no device ever holds more than its part."""
 
+import dataclasses
+import functools
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jax.sharding import PartitionSpec as P
@@ -10,24 +14,27 @@ from jaxtbe.tables import Table, uniform_block, uniform_initializer, uniform_row
 
 def init_table(sharding: Sharding, table: Table, key: jax.Array) -> jax.Array:
     """The table's initial value, the same as on one device."""
-    place = sharding.named(sharding.spec_of(table.name))
-    if table.initializer is not None or not sharding.is_split(table.name):
-        return jax.jit(table.init, out_shardings=place)(key)
+    table.check_key(key)
+    # Without its name, so that tables of one shape and placement share a program.
+    described = dataclasses.replace(table, name="table", zch=None)
+    data = jax.device_put(jax.random.key_data(key), sharding.named(P()))
+    return _maker(sharding, described, sharding.is_split(table.name), jax.random.key_impl(key))(data)
+
+
+@functools.lru_cache(maxsize=1024)
+def _maker(sharding: Sharding, table: Table, split: bool, impl: Any) -> Any:
+    """The jitted function from the data of a key to a table, compiled once however often it is asked for."""
+    place = sharding.named(sharding.split if split else P())
+    if table.initializer is not None or not split:
+        return jax.jit(lambda data: table.init(jax.random.wrap_key_data(data, impl=impl)), out_shardings=place)
     block = table.rows // sharding.devices
 
-    def on_device(key):
+    def on_device(data):
+        key = jax.random.wrap_key_data(data, impl=impl)
         return _uniform_part(key, table, sharding.index() * block, block)
 
-    data = jax.random.key_data(key)
-    impl = jax.random.key_impl(key)
-    make = jax.shard_map(
-        lambda data: on_device(jax.random.wrap_key_data(data, impl=impl)),
-        mesh=sharding.mesh,
-        in_specs=P(),
-        out_specs=sharding.split,
-        check_vma=False,
-    )
-    return jax.jit(make, out_shardings=place)(jax.device_put(data, sharding.named(P())))
+    make = jax.shard_map(on_device, mesh=sharding.mesh, in_specs=P(), out_specs=sharding.split, check_vma=False)
+    return jax.jit(make, out_shardings=place)
 
 
 def _uniform_part(key: jax.Array, table: Table, first: jax.Array, rows: int) -> jax.Array:

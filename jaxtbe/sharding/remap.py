@@ -29,12 +29,12 @@ def _whole_rows(sharding: Sharding, rows: jax.Array, slots: int) -> jax.Array:
 
 def _state_specs(sharding: Sharding, state: zch.ZchState) -> zch.ZchState:
     specs = jax.tree.map(lambda _: sharding.split, state)
-    return dataclasses.replace(specs, occupancy=P())
+    return dataclasses.replace(specs, occupancy=P(), now=None if state.now is None else P())
 
 
-def _report_specs(sharding: Sharding) -> zch.ZchReport:
+def _report_specs(sharding: Sharding, state: zch.ZchState) -> zch.ZchReport:
     """What a device evicted stays with it; the rest is of the whole table."""
-    return zch.ZchReport(P(), sharding.split, sharding.split, P(), P())
+    return zch.ZchReport(P(), sharding.split, sharding.split, P(), P(), None if state.now is None else P())
 
 
 def sharded_remap(sharding: Sharding, state: zch.ZchState, ids, offsets, *, zch_config: zch.Zch, **options: Any):
@@ -52,12 +52,12 @@ def sharded_remap(sharding: Sharding, state: zch.ZchState, ids, offsets, *, zch_
         status = jax.lax.pmax(report.status.astype(jnp.int32), sharding.axis).astype(jnp.int8)
         age = jax.lax.psum(report.evicted_age, sharding.axis)
         new = dataclasses.replace(new, occupancy=occupancy)
-        report = zch.ZchReport(status, evicted, report.evicted_ids, counters, age)
+        report = zch.ZchReport(status, evicted, report.evicted_ids, counters, age, report.now_fell)
         return new, _whole_rows(sharding, rows, slots), report
 
     states = _state_specs(sharding, state)
     operands = {k: jnp.asarray(v) for k, v in options.items() if v is not None}
-    out_specs = states, P(), _report_specs(sharding)
+    out_specs = states, P(), _report_specs(sharding, state)
     return sharding.on_each_device(on_device, (states, P(), P(), P()), out_specs, state, ids, offsets, operands)
 
 

@@ -12,7 +12,7 @@ from jaxtbe.bags import Bags
 from jaxtbe.reference.positions import Positions, positions
 from jaxtbe.sharding.placement import Sharding
 
-OVERFLOW = 2**31 - 1
+OVERFLOW = 2**31 - 2  # below zch.rows.TOO_LARGE
 """Stands in the place of an id whose row finds no room in its table's `peer_capacity`: a fault, which lookups count."""
 
 

@@ -17,6 +17,7 @@ from jaxtbe.zch.rows import merge_rows as merge_rows
 from jaxtbe.zch.rows import row_numbers as row_numbers
 from jaxtbe.zch.state import ZchState as ZchState
 from jaxtbe.zch.state import init_zch as init_zch
+from jaxtbe.zch.state import serving_state as serving_state
 
 if TYPE_CHECKING:
     from jaxtbe.zch.interchange import from_fbgemm as from_fbgemm

@@ -1,6 +1,7 @@
 """`Zch`: the static description of a hashed ZCH."""
 
 import dataclasses
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -9,10 +10,13 @@ from jaxtbe.text import config_text
 
 _API = "jaxtbe.Zch"
 _LIMIT = 2**31
-_CHOICES = {
-    "policy": (None, "ttl", "lru"),
-    "on_full": ("miss", "share", "reserved"),
-    "priority": ("id", "first"),
+Policy = Literal["ttl", "lru"]
+OnFull = Literal["miss", "share", "reserved"]
+Priority = Literal["id", "first"]
+_CHOICES: dict[str, tuple[str | None, ...]] = {
+    "policy": (None, *get_args(Policy)),
+    "on_full": get_args(OnFull),
+    "priority": get_args(Priority),
 }
 
 
@@ -51,13 +55,13 @@ class Zch:
 
     max_probe: int = 128
     buckets: int = 1
-    policy: str | None = None
+    policy: Policy | None = None
     ttl: int | None = None
-    on_full: str = "miss"
+    on_full: OnFull = "miss"
     reserved: int = 0
     admit_after: int = 1
     track_counts: bool = False
-    priority: str = "id"
+    priority: Priority = "id"
 
     def __post_init__(self):
         for name, least in (("max_probe", 1), ("buckets", 1), ("reserved", 0), ("admit_after", 1), ("ttl", 0)):

@@ -50,14 +50,15 @@ class ZchMetrics:
         """
         for name, report in reports.items():
             table = self._tables.setdefault(name, _TableMetrics())
-            table.pending.append((report.counters, report.evicted_age))
+            table.pending.append((report.counters, report.evicted_age, report.now_fell))
             while len(table.pending) > self._pending_limit:
                 table.add_oldest()
 
     def scalars(self) -> dict[str, int | float]:
         """`zch/<table>/<name>` to a number. Waits for the steps that were added.
 
-        Counters are sums over all steps, `occupancy` is the last value; `hit_rate` (of positions that write),
+        Counters are sums over all steps, `occupancy` is the last value, `now_falls` how often `now` was before an earlier one;
+        `hit_rate` (of positions that write),
         `read_hit_rate`, `load` and `mean_evicted_age` (in the unit of `now`) are left out where they have no meaning.
         """
         scalars: dict[str, int | float] = {}
@@ -81,14 +82,15 @@ class ZchMetrics:
 class _TableMetrics:
     def __init__(self):
         self.pending: deque = deque()
-        self.totals = dict.fromkeys(COUNTERS, 0)
+        self.totals = dict.fromkeys((*COUNTERS, "now_falls"), 0)
         self.evicted_age = 0.0
 
     def add_oldest(self) -> None:
-        counters, age = self.pending.popleft()
+        counters, age, fell = self.pending.popleft()
         steps = np.asarray(counters, np.int64).reshape(-1, len(COUNTERS))
         for name, sum_, last in zip(COUNTERS, steps.sum(axis=0).tolist(), steps[-1].tolist(), strict=True):
             self.totals[name] = last if name in _LATEST else self.totals[name] + sum_
+        self.totals["now_falls"] += 0 if fell is None else int(np.sum(np.asarray(fell)))
         self.evicted_age += float(np.sum(np.asarray(age, np.float64)))
 
     def scalars(self, rows: int | None) -> dict[str, int | float]:

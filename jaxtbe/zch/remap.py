@@ -30,6 +30,8 @@ class ZchReport:
       evicted_ids: u32[N, 2]: the ids that hold those slots now, then -1.
       counters: i32[len(jaxtbe.ops.COUNTERS)].
       evicted_age: f32[]: the sum over the replaced ids of the time since they were last seen, in the unit of `now`.
+      now_fell: i32[]: 1 if `now` was before that of an earlier remap, else 0: time runs forward, and an id seen then may be
+        evicted too late or too early. None where the state does not know.
     """
 
     status: Any
@@ -37,6 +39,7 @@ class ZchReport:
     evicted_ids: Any
     counters: Any
     evicted_age: Any
+    now_fell: Any = None
 
     def __repr__(self) -> str:
         return f"ZchReport({', '.join(f'{k}={array_text(v)}' for k, v in vars(self).items())})"
@@ -68,7 +71,7 @@ def remap(
       offsets: i32[F*B+1], feature-major: feature f of sample b has the ids [offsets[f*B+b], offsets[f*B+b+1]).
       zch: static, the table's configuration.
       access: static, for each of the F features "read_write", "read_only", "write_only", or None: of another table.
-      now: i32[], the time, in any unit; it must not fall. Never the wall clock.
+      now: i32[], the time, in any unit. It must not fall; the report tells where it did. Never the wall clock.
       ttl: i32[] in the unit of `now`, or None: that of `zch`. An id seen now has the eviction score `now + ttl`, and may be
         evicted once its score is below a later `now`.
       update_mask: bool[N], or None: all True.
@@ -89,17 +92,20 @@ def remap(
     _check_batch(api, ids, offsets, access)
     _check_companion(api, "update_mask", update_mask, "bool", ids.shape[0])
     _check_companion(api, "scores", scores, "int32", ids.shape[0])
+    now = _time(api, "now", now)
     done = zch_insert(
         state.slots(),
         ZchBatch(ids, offsets, update_mask, scores),
-        _time(api, "now", now),
+        now,
         _time(api, "ttl", (zch.ttl or 0) if ttl is None else ttl),
         zch=zch,
         access=access,
         implementation=implementation,
     )
-    report = ZchReport(done.status, done.evicted, done.evicted_ids, done.counters, done.evicted_age)
-    return ZchState.from_slots(done.slots), done.rows, report
+    fell = None if state.now is None else (now < state.now).astype(jnp.int32)
+    latest = None if state.now is None else jnp.maximum(now, state.now)
+    report = ZchReport(done.status, done.evicted, done.evicted_ids, done.counters, done.evicted_age, fell)
+    return ZchState.from_slots(done.slots, latest), done.rows, report
 
 
 def find(
@@ -127,7 +133,7 @@ def find(
       TypeError, ValueError: as `remap` does.
     """
     api = "jaxtbe.zch.find"
-    check_state(api, zch, state)
+    check_state(api, zch, state, reads_only=True)
     ids = id_words(ids, api)
     if offsets is None:
         offsets = jnp.asarray([0, ids.shape[0]], jnp.int32)

@@ -69,7 +69,7 @@ def reshard(
     new_states = []
     for identities, last_seen, counts in _move_trees(move, per_slot, to_devices):
         held = np.int32((identities != 0xFFFFFFFF).any(axis=1).sum())
-        new_states.append(ZchState(identities, last_seen, counts, np.asarray(held)))
+        new_states.append(ZchState(identities, last_seen, counts, np.asarray(held), states[0].now))
     return new_states, new_params
 
 

@@ -5,7 +5,8 @@ import functools
 import jax
 import jax.numpy as jnp
 
-_INT32_MAX = 2**31 - 1
+TOO_LARGE = 2**31 - 1
+"""Stands in the place of a row number that no int32 holds: a fault in every table."""
 
 
 def merge_rows(*rows: jax.Array) -> jax.Array:
@@ -27,7 +28,7 @@ def row_numbers(ids: jax.Array, offsets: jax.Array, plain: tuple[bool, ...]) -> 
     """
     low = jax.lax.bitcast_convert_type(ids[:, 0], jnp.int32)
     high = jax.lax.bitcast_convert_type(ids[:, 1], jnp.int32)
-    rows = jnp.where(high < 0, -1, jnp.where((high > 0) | (low < 0), _INT32_MAX, low))
+    rows = jnp.where(high < 0, -1, jnp.where((high > 0) | (low < 0), TOO_LARGE, low))
     place, batch = jnp.arange(ids.shape[0]), (offsets.shape[0] - 1) // len(plain)
     mine = jnp.zeros(rows.shape, bool)
     for f, of in enumerate(plain):

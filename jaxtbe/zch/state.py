@@ -22,12 +22,14 @@ class ZchState:
       last_seen: i32[slots]: the eviction score, in the unit of `now`. -1 in an empty slot.
       counts: i32[slots]: occurrences since the id was inserted, or None without `track_counts`.
       occupancy: i32[]: how many slots are taken.
+      now: i32[]: the latest `now` of a remap, or None: it is not known.
     """
 
     identities: Any
     last_seen: Any
     counts: Any
     occupancy: Any
+    now: Any = None
 
     @property
     def rows(self) -> int:
@@ -43,8 +45,8 @@ class ZchState:
         return ZchSlots(self.identities, self.last_seen, self.occupancy, self.counts)
 
     @classmethod
-    def from_slots(cls, slots: ZchSlots) -> "ZchState":
-        return cls(slots.identities, slots.last_seen, slots.counts, slots.occupancy)
+    def from_slots(cls, slots: ZchSlots, now: Any = None) -> "ZchState":
+        return cls(slots.identities, slots.last_seen, slots.counts, slots.occupancy, now)
 
 
 def init_zch(zch: Zch, rows: int) -> ZchState:
@@ -66,17 +68,31 @@ def init_zch(zch: Zch, rows: int) -> ZchState:
         last_seen=jnp.full((rows,), -1, jnp.int32),
         counts=jnp.zeros((rows,), jnp.int32) if zch.track_counts else None,
         occupancy=jnp.zeros((), jnp.int32),
+        now=jnp.zeros((), jnp.int32),
     )
 
 
-def check_state(api: str, zch: Zch, state: ZchState) -> None:
-    """Raises unless the state's arrays have the dtypes and shapes that go with the configuration."""
+def serving_state(state: ZchState) -> ZchState:
+    """What `find` needs of a state: without scores and counts, 8 bytes a slot. `remap` refuses it."""
+    return ZchState(state.identities, None, None, state.occupancy)
+
+
+def check_state(api: str, zch: Zch, state: ZchState, reads_only: bool = False) -> None:
+    """Raises unless the state's arrays have the dtypes and shapes that go with the configuration.
+
+    Args:
+      api: for the message.
+      zch: the configuration.
+      state: of one table, or of a device's part of it.
+      reads_only: scores and counts may be left out.
+    """
     if not isinstance(state, ZchState):
         raise type_error(
             api, "state", "jaxtbe.zch.ZchState", type(state).__name__, "Pass what init_zch or remap returned"
         )
-    slots = state.identities.shape[0]
-    wanted = {
+    serves = reads_only and state.last_seen is None
+    slots = jnp.shape(state.identities)[0] if jnp.ndim(state.identities) else 0
+    wanted: dict[str, tuple[Any, tuple[int, ...]]] = {
         "identities": (jnp.uint32, (slots, 2)),
         "last_seen": (jnp.int32, (slots,)),
         "occupancy": (jnp.int32, ()),
@@ -87,9 +103,14 @@ def check_state(api: str, zch: Zch, state: ZchState) -> None:
         raise value_error(
             api, "state.counts", "None without track_counts", "an array", "Use the Zch that the state was made with"
         )
+    if state.now is not None:
+        wanted["now"] = (jnp.int32, ())
     for name, (dtype, shape) in wanted.items():
         array = getattr(state, name)
+        if array is None and serves and name in ("last_seen", "counts"):
+            continue
         if array is None or array.dtype != dtype or array.shape != shape:
             got = "None" if array is None else f"{array.dtype.name}{list(array.shape)}"
             expected = f"{jnp.dtype(dtype).name}{list(shape)}"
             raise value_error(api, f"state.{name}", expected, got, "Use the Zch that the state was made with")
+    zch.check("", slots)

@@ -12,10 +12,11 @@ namespace {
 
 // Clipping and L2 decay, which come before every rule.
 JAXTBE_HD const float* AdjustGradient(const float* g, const float* w, const Hyper& h, int64_t dim, float* buffer) {
-  if (IsInfinite(h.clip) && h.l2 == 0) return g;
+  if (IsOff(h.clip) && h.l2 == 0) return g;
   ForEachPack(dim, [&](auto pack, int64_t c) {
     using V = decltype(pack);
-    V value = Clip(Load<V>(g + c), h.clip);
+    V value = Load<V>(g + c);
+    if (!IsOff(h.clip)) value = Clip(value, h.clip);
     if (h.l2 != 0) value += h.l2 * Load<V>(w + c);
     Store<V>(buffer + c, value);
   });
@@ -23,16 +24,20 @@ JAXTBE_HD const float* AdjustGradient(const float* g, const float* w, const Hype
 }
 
 JAXTBE_HD void LimitNorm(float* w, float max_norm, int64_t dim) {
-  if (IsInfinite(max_norm)) return;
-  const float norm = Sqrt(SumPacks(dim, [&](auto pack, int64_t c) {
-    const auto v = Load<decltype(pack)>(w + c);
-    return v * v;
-  }));
+  if (IsOff(max_norm)) return;
+  const auto norm_of_shrunk = [&](float shrink) {
+    return Sqrt(SumPacks(dim, [&](auto pack, int64_t c) {
+      const auto v = shrink * Load<decltype(pack)>(w + c);
+      return v * v;
+    }));
+  };
+  float shrink = 1.0f, norm = norm_of_shrunk(1.0f);
   if (!(norm > max_norm)) return;
+  if (norm > kLargest) norm = norm_of_shrunk(shrink = kNormShrink);
   const float scale = max_norm / norm;
   ForEachPack(dim, [&](auto pack, int64_t c) {
     using V = decltype(pack);
-    Store<V>(w + c, scale * Load<V>(w + c));
+    Store<V>(w + c, scale * (shrink * Load<V>(w + c)));
   });
 }
 
