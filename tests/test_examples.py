@@ -21,6 +21,13 @@ pytest.importorskip("tqdm")
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
+@pytest.fixture(autouse=True)
+def as_jax_is():
+    """Examples are written as JAX's users write: they promote ranks."""
+    with jax.numpy_rank_promotion("allow"):
+        yield
+
+
 def load_example(name: str):
     path = EXAMPLES / f"{name}.py"
     spec = importlib.util.spec_from_file_location(name, path)
