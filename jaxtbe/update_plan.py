@@ -1,6 +1,6 @@
 """From batches and the gradients of their activations to the operands of `ops.update`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtbe import ops
 from jaxtbe.bags import Bags
 from jaxtbe.features import Feature
+from jaxtbe.ops.check_backward import MAX_ROWS
 from jaxtbe.spec import Spec
 
 
@@ -54,8 +55,22 @@ def plan_update(
     )
 
 
+def split_by_rows(tables: Iterable[tuple[str, int]]) -> list[tuple[str, ...]]:
+    """The names of tables, given with their rows, in groups that one call each can serve: `MAX_ROWS` rows at most."""
+    groups: list[list[str]] = []
+    total = 0
+    for name, rows in tables:
+        total += rows
+        if not groups or total > MAX_ROWS:
+            groups.append([])
+            total = rows
+        groups[-1].append(name)
+    return [tuple(names) for names in groups]
+
+
 def written_by_dtype(spec: Spec, features: Mapping[str, object]) -> list[tuple[str, ...]]:
     """The tables that the named features write, grouped by dtype: what one call each can serve."""
     written = {f.table for f in spec.writing_features if f.name in features}
     tables = [t for t in spec.tables if t.name in written]
-    return [tuple(t.name for t in tables if t.dtype == dtype) for dtype in dict.fromkeys(t.dtype for t in tables)]
+    dtypes = dict.fromkeys(t.dtype for t in tables)
+    return [g for dtype in dtypes for g in split_by_rows((t.name, t.rows) for t in tables if t.dtype == dtype)]

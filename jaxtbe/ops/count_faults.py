@@ -6,6 +6,8 @@ import numpy as np
 
 from jaxtbe import reference
 from jaxtbe.ops.implementation import use_native
+from jaxtbe.ops.operands import check_call, check_list, check_static
+from jaxtbe.ops.signatures import OPS
 
 
 def count_faults(
@@ -22,6 +24,11 @@ def count_faults(
     Returns:
       i32[F, 2]: how many ids are at or past the end, and the first of them in (sample, position) order, or -1.
     """
+    signature = OPS["count_faults"]
+    check_list(signature.api, "rows", rows)
+    for f, limit in enumerate(rows):
+        check_static(signature.api, f"rows[{f}]", limit, 0, 2**31)
+    check_call(signature, {"F": len(rows)}, ids=ids, offsets=offsets)
     if not use_native(implementation):
         return reference.count_faults.count_faults(ids, offsets, rows)
     call = jax.ffi.ffi_call("jaxtbe_count_faults", jax.ShapeDtypeStruct((len(rows), 2), jnp.int32))

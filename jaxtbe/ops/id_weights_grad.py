@@ -10,8 +10,10 @@ from jax.custom_batching import custom_vmap
 from jaxtbe import reference
 from jaxtbe.ops.batching import fold_ids, refuse_tables, spread
 from jaxtbe.ops.implementation import use_native
-from jaxtbe.ops.layout import FeatureLayout, encode_features
+from jaxtbe.ops.layout import FeatureLayout, check_features, encode_features
 from jaxtbe.ops.lookup import repeat_features
+from jaxtbe.ops.operands import check_call, check_list
+from jaxtbe.ops.signatures import OPS
 
 
 def id_weights_grad(
@@ -39,6 +41,10 @@ def id_weights_grad(
     Returns:
       f32[N].
     """
+    signature = OPS["id_weights_grad"]
+    check_list(signature.api, "features", features)
+    symbols = check_call(signature, {"F": len(features)}, tables=tables, ids=ids, offsets=offsets, d_acts=d_acts)
+    check_features(signature.api, features, [t.shape[1] for t in tables], symbols["columns"], fill=False)
     static = {"features": features, "implementation": implementation}
     call = custom_vmap(functools.partial(_id_weights_grad, **static))
     call.def_vmap(functools.partial(_id_weights_grad_mapped, static))

@@ -11,7 +11,9 @@ from jax.custom_batching import custom_vmap
 from jaxtbe import reference
 from jaxtbe.ops.batching import fold_ids, refuse_tables, spread
 from jaxtbe.ops.implementation import use_native
-from jaxtbe.ops.layout import FeatureLayout, encode_features
+from jaxtbe.ops.layout import FeatureLayout, check_features, encode_features
+from jaxtbe.ops.operands import check_call, check_list, check_static
+from jaxtbe.ops.signatures import OPS
 
 
 def lookup(
@@ -43,6 +45,12 @@ def lookup(
       first of them in (sample, position) order, or -1. Faults are also a token: what takes them as an operand runs after
       the tables were read.
     """
+    use_native(implementation)
+    api = OPS["lookup"].api
+    check_list(api, "features", features)
+    check_static(api, "columns", columns, 0, 2**31)
+    check_call(OPS["lookup"], {"F": len(features)}, tables=tables, ids=ids, offsets=offsets, id_weights=id_weights)
+    check_features(api, features, [t.shape[1] for t in tables], columns, fill=True)
     static = {"features": features, "columns": columns, "implementation": implementation}
     call = custom_vmap(functools.partial(_lookup, **static))
     call.def_vmap(functools.partial(_lookup_mapped, static))

@@ -8,8 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxtbe import reference
+from jaxtbe.errors import value_error
 from jaxtbe.ops.batching import not_mapped
 from jaxtbe.ops.implementation import use_native
+from jaxtbe.ops.operands import check_call, check_list, check_static
+from jaxtbe.ops.signatures import OPS, RESET_STATE
 
 
 def reset_rows(
@@ -42,6 +45,14 @@ def reset_rows(
       The new table and states.
     """
     seed = jnp.asarray(seed, jnp.uint32)
+    signature = OPS["reset_rows"]
+    symbols = check_call(signature, table=table, slots=slots, ids=ids, seed=seed)
+    check_list(signature.api, "states", states, len(states) if isinstance(states, (list, tuple)) else None)
+    for i, state in enumerate(states):
+        symbols.check(f"states[{i}]", RESET_STATE, state)
+    check_static(signature.api, "table_number", table_number, 0, 2**32)
+    if not isinstance(scale, (int, float, np.floating)) or not np.isfinite(scale):
+        raise value_error(signature.api, "scale", "a finite number", repr(scale), "Correct the static argument")
     of = _native_reset_rows if use_native(implementation) else reference.reset_rows.reset_rows
     call = functools.partial(of, table_number=table_number, scale=scale)
     return not_mapped("jaxtbe.ops.reset_rows", call, table, list(states), slots, ids, seed)

@@ -8,8 +8,10 @@ import jax.numpy as jnp
 
 from jaxtbe import _native, reference
 from jaxtbe.ops.batching import not_mapped
+from jaxtbe.ops.check_backward import check_backward
 from jaxtbe.ops.implementation import use_native
 from jaxtbe.ops.layout import encode_lookups, encode_shapes, encode_sources
+from jaxtbe.ops.signatures import OPS
 from jaxtbe.ops.update import UpdateLookup
 
 
@@ -47,6 +49,7 @@ def square_norms(
     Returns:
       f32[tables].
     """
+    check_backward(OPS["square_norms"].api, lookups, shapes, duplicates, UpdateLookup)
     of = _native_square_norms if use_native(implementation) else reference.row_gradients.square_norms
     call = functools.partial(of, shapes=shapes, duplicates=duplicates)
     return not_mapped("jaxtbe.ops.square_norms", call, list(lookups))
@@ -78,6 +81,7 @@ def row_gradients(
       rows i32[N] padded with -1, gradients f32[N, dim] padded with zeros, N being the ids of all lookups together; and starts
       i32[tables+1]: table t has the entries [starts[t], starts[t+1]).
     """
+    check_backward(OPS["row_gradients"].api, lookups, shapes, duplicates, UpdateLookup, one_dim=True)
     of = _native_row_gradients if use_native(implementation) else reference.row_gradients.all_row_gradients
     call = functools.partial(of, shapes=shapes, duplicates=duplicates)
     return not_mapped("jaxtbe.ops.row_gradients", call, list(lookups))

@@ -1,5 +1,6 @@
 """Rows of some tables as one block, and back."""
 
+import dataclasses
 import functools
 from collections.abc import Sequence
 
@@ -8,6 +9,8 @@ import jax.numpy as jnp
 
 from jaxtbe.ops.batching import not_mapped
 from jaxtbe.ops.implementation import use_native
+from jaxtbe.ops.operands import check_call, check_list
+from jaxtbe.ops.signatures import ONE_COLUMN, OPS
 
 
 def _owner(rows: jax.Array, starts: jax.Array) -> jax.Array:
@@ -29,6 +32,7 @@ def gather_rows(
     Returns:
       f32[N, dim].
     """
+    check_call(OPS["gather_rows"], tables=tables, rows=rows, starts=starts)
     call = functools.partial(_gather_rows, native=use_native(implementation))
     return not_mapped("jaxtbe.ops.gather_rows", call, list(tables), rows, starts)
 
@@ -67,6 +71,11 @@ def store_rows(
     Returns:
       The new tables.
     """
+    signature = OPS["store_rows"]
+    check_list(signature.api, "tables", tables)
+    if getattr(tables[0], "ndim", 2) == 1:
+        signature = dataclasses.replace(signature, operands=ONE_COLUMN)
+    check_call(signature, tables=tables, rows=rows, starts=starts, values=values)
     call = functools.partial(_store_rows, native=use_native(implementation))
     return not_mapped("jaxtbe.ops.store_rows", call, list(tables), rows, starts, values, list(tokens))
 

@@ -1,6 +1,7 @@
 """`Rule`: what the fused update needs to know of an optimizer."""
 
 import dataclasses
+import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -18,6 +19,9 @@ class CommonHypers(NamedTuple):
     clip: Any = _OFF
     max_norm: Any = _OFF
     stochastic: Any = 0.0
+
+NUM_COMMON_NUMBERS = 6  # lr, decay, l2, clip, max_norm, stochastic
+NUM_COMMON_ARGUMENTS = 5  # w, g, states, lr, decay
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,3 +46,10 @@ class Rule:
     name: str
     states: tuple[State, ...] = ()
     reference: Callable | None = dataclasses.field(default=None, compare=False)
+
+    @property
+    def numbers(self) -> int | None:
+        """Columns of `hyper`: those common to all rules, and its own, as its reference takes them. None: not known."""
+        if self.reference is None:
+            return None
+        return NUM_COMMON_NUMBERS + len(inspect.signature(self.reference).parameters) - NUM_COMMON_ARGUMENTS

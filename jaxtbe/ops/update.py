@@ -9,9 +9,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxtbe import _native, reference
+from jaxtbe.errors import type_error, value_error
 from jaxtbe.ops.batching import not_mapped
+from jaxtbe.ops.check_backward import check_backward
 from jaxtbe.ops.implementation import use_native
 from jaxtbe.ops.layout import SourceLayout, encode_lookups, encode_shapes, encode_sources
+from jaxtbe.ops.operands import Symbols, check_call, check_list, check_static
+from jaxtbe.ops.rule import Rule
+from jaxtbe.ops.signatures import ELEMENT_STATE, OPS, ROW_STATE
 
 
 @jax.tree_util.register_dataclass
@@ -74,10 +79,39 @@ def update(
     Returns:
       The new tables and states.
     """
+    _check(tables, states, hyper, noise, lookups, rule, duplicates, table_ids)
     static = {"rule": rule, "duplicates": duplicates, "table_ids": table_ids}
     call = functools.partial(_native_update if use_native(implementation) else _reference_update, **static)
     operands = list(tables), [list(s) for s in states], hyper, noise, list(lookups), list(tokens)
     return not_mapped("jaxtbe.ops.update", call, *operands)
+
+
+def _check(tables, states, hyper, noise, lookups, rule, duplicates, table_ids) -> None:
+    api = OPS["update"].api
+    if not isinstance(rule, Rule):
+        raise type_error(
+            api, "rule", "a jaxtbe.optim.Rule", f"a {type(rule).__name__}", "Pass the rule of an optimizer"
+        )
+    symbols = check_call(OPS["update"], tables=tables, hyper=hyper, noise=noise)
+    if rule.numbers is not None and symbols["K"] != rule.numbers:
+        raise value_error(
+            api,
+            "operand 'hyper'",
+            f"{rule.numbers} columns for {rule.name}",
+            str(symbols["K"]),
+            "Pass the rule's numbers",
+        )
+    check_list(api, "states", states, len(tables))
+    for t, (table, of_table) in enumerate(zip(tables, states, strict=True)):
+        check_list(api, f"states[{t}]", of_table, len(rule.states))
+        place = Symbols(api)
+        place.check(f"tables[{t}]", OPS["update"].operands["tables"], table)
+        for state, array in zip(rule.states, of_table, strict=True):
+            place.check(f"states[{t}], {state.name}", ROW_STATE if state.per_row else ELEMENT_STATE, array)
+    check_backward(api, lookups, [t.shape for t in tables], duplicates, UpdateLookup)
+    check_list(api, "table_ids", table_ids, len(tables))
+    for t, number in enumerate(table_ids):
+        check_static(api, f"table_ids[{t}]", number, 0, 2**32)
 
 
 def _reference_update(tables, states, hyper, noise, lookups, tokens, **static):

@@ -4,6 +4,8 @@ import enum
 
 import numpy as np
 
+from jaxtbe.ops.operands import check_choice, check_list
+
 _ACCESS = {None: -1, "read_write": 0, "read_only": 1, "write_only": 2}
 _EVICTION = {None: 0, "ttl": 1, "lru": 2}
 _PRIORITY = {"id": 0, "first": 1}
@@ -44,6 +46,13 @@ COUNTERS = (
 )
 """What each number of an insert's counters counts: positions for the positions, hits and reads; ids for inserts (evicting ones
 included), evictions, failures and unadmitted; and the ids in the table after the batch."""
+
+
+def check_access(api: str, access) -> None:
+    """Raises unless it is an access for each of one or more features."""
+    check_list(api, "access", access)
+    for f, of in enumerate(access):
+        check_choice(api, f"access[{f}]", of, tuple(_ACCESS))
 
 
 def encode_access(access: tuple[str | None, ...]) -> np.ndarray:

@@ -9,7 +9,9 @@ from jax.custom_batching import custom_vmap
 from jaxtbe import reference
 from jaxtbe.ops.batching import fold_ids, refuse_tables
 from jaxtbe.ops.implementation import use_native
-from jaxtbe.ops.zch_codes import encode_access, probe_attributes
+from jaxtbe.ops.operands import check_call
+from jaxtbe.ops.signatures import OPS
+from jaxtbe.ops.zch_codes import check_access, encode_access, probe_attributes
 
 
 def zch_find(
@@ -38,9 +40,11 @@ def zch_find(
       rows i32[N]: a slot, for a miss what `zch.on_full` says, and -1 for no id and for positions of other tables; and status
       i8[N], a `ZchStatus` each: READ_HIT, READ_MISS or NO_ID.
     """
-    zch.check("", identities.shape[0])
-    if offsets is None:
+    check_access(OPS["zch_find"].api, access)
+    if offsets is None and hasattr(ids, "shape") and len(ids.shape):
         offsets = jnp.asarray([0, ids.shape[0]], jnp.int32)
+    check_call(OPS["zch_find"], {"F": len(access)}, identities=identities, ids=ids, offsets=offsets)
+    zch.check("", identities.shape[0])
     static = {"zch": zch, "access": access, "implementation": implementation}
     call = custom_vmap(functools.partial(_zch_find, **static))
     call.def_vmap(functools.partial(_zch_find_mapped, static))

@@ -10,7 +10,9 @@ import numpy as np
 from jaxtbe import _native, reference
 from jaxtbe.ops.batching import not_mapped
 from jaxtbe.ops.implementation import use_native
-from jaxtbe.ops.zch_codes import COUNTERS, encode_access, insert_attributes
+from jaxtbe.ops.operands import check_call
+from jaxtbe.ops.signatures import OPS
+from jaxtbe.ops.zch_codes import COUNTERS, check_access, encode_access, insert_attributes
 
 
 class ZchSlots(NamedTuple):
@@ -87,6 +89,9 @@ def zch_insert(
     Returns:
       A `ZchInserted`.
     """
+    now, ttl = jnp.asarray(now, jnp.int32), jnp.asarray(ttl, jnp.int32)
+    check_access(OPS["zch_insert"].api, access)
+    check_call(OPS["zch_insert"], {"F": len(access)}, **slots._asdict(), **batch._asdict(), now=now, ttl=ttl)
     zch.check("", slots.identities.shape[0])
     of = _native_insert if use_native(implementation) else _insert_on_host
     return not_mapped("jaxtbe.ops.zch_insert", functools.partial(of, zch=zch, access=access), slots, batch, now, ttl)

@@ -11,7 +11,7 @@ from jaxtbe.embedding_grad import EmbeddingGrad, is_grad
 from jaxtbe.errors import value_error
 from jaxtbe.sharding.update import sharded_square_norms
 from jaxtbe.unstack import unstack
-from jaxtbe.update_plan import plan_update
+from jaxtbe.update_plan import plan_update, split_by_rows
 
 
 def global_norm(grads: Any) -> jax.Array:
@@ -44,9 +44,12 @@ def _square_norm(grad: EmbeddingGrad) -> jax.Array:
                     (share.spec.tables_by_name[feature.table], (share.spec.implementation, share.spec.sharding)),
                 )
     total = jnp.zeros((), jnp.float32)
-    for key in dict.fromkeys(k for _, k in described.values()):
-        tables = [t for t, k in described.values() if k == key]
-        names = [t.name for t in tables]
+    keys = dict.fromkeys(k for _, k in described.values())
+    calls = [
+        (key, n) for key in keys for n in split_by_rows((t.name, t.rows) for t, k in described.values() if k == key)
+    ]
+    for key, names in calls:
+        tables = [described[n][0] for n in names]
         shares = [plan_update(*part, names) for part in parts]
         norms_of = functools.partial(
             ops.square_norms, duplicates=tuple(t.duplicates for t in tables), implementation=key[0]

@@ -8,10 +8,9 @@ import jax.numpy as jnp
 from jaxtbe.embedding_grad import EmbeddingGrad
 from jaxtbe.errors import value_error
 from jaxtbe.ops import UpdateLookup
-from jaxtbe.update_plan import plan_update
+from jaxtbe.update_plan import plan_update, split_by_rows
 
 API = "jaxtbe.optim"
-_MAX_ROWS = 2**32 - 1  # of the tables of one call together
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,7 +55,6 @@ def written_tables(tables, grad: EmbeddingGrad) -> dict[str, Any]:
 def make_groups(tables, grad: EmbeddingGrad, group_key) -> list[Group]:
     """Groups of one dtype and one `group_key(name, shape, overwrites)`, none with too many rows for one call."""
     members: dict[Any, list[str]] = {}
-    rows: dict[Any, int] = {}
     written = written_tables(tables, grad)
     for name, spec in written.items():
         table, overwrites = tables[name], spec.is_write_only(name)
@@ -67,14 +65,16 @@ def make_groups(tables, grad: EmbeddingGrad, group_key) -> list[Group]:
             overwrites,
             group_key(name, table.shape, overwrites),
         )
-        rows[key] = rows.get(key, 0) + table.shape[0]
-        members.setdefault((*key, rows[key] // _MAX_ROWS), []).append(name)
+        members.setdefault(key, []).append(name)
+    calls = [
+        (key, part) for key, names in members.items() for part in split_by_rows((n, tables[n].shape[0]) for n in names)
+    ]
     groups, parts = [], [(l.spec, l.bags, l.d_acts) for l in grad.lookups]
-    for key, names in members.items():
+    for key, names in calls:
         shares = [plan_update(*part, names) for part in parts]
         groups.append(
             Group(
-                tables=tuple(names),
+                tables=names,
                 lookups=tuple(s for s in shares if s is not None),
                 tokens=grad.tokens,
                 shapes=tuple(tables[n].shape for n in names),
