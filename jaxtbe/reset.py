@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxtbe import ops, zch
-from jaxtbe.errors import type_error
+from jaxtbe.errors import type_error, value_error
 from jaxtbe.names import stable_id
 from jaxtbe.params import EmbeddingParams
 from jaxtbe.sharding.reset import on_evicted_rows
@@ -34,6 +34,7 @@ def reset_rows(
             type(params).__name__,
             "Pass the EmbeddingParams alone, and put it back",
         )
+    _check_reports(spec, reports)
     tables = dict(params.tables)
     for table in spec.tables:
         if table.name in reports:
@@ -49,6 +50,24 @@ def reset_rows(
     if opt_state is not None:
         opt_state = map_table_states(API, opt_state, params.tables, reset_state)
     return dataclasses.replace(params, tables=tables), opt_state
+
+
+def _check_reports(spec: Spec, reports: Mapping[str, zch.ZchReport]) -> None:
+    unknown = [name for name in reports if name not in spec.tables_by_name]
+    if unknown:
+        raise value_error(
+            API, "reports", f"tables among {sorted(spec.tables_by_name)}", str(unknown), "Correct the names"
+        )
+    for name, report in reports.items():
+        count = jnp.shape(report.evicted)
+        if len(count) != 1 or jnp.shape(report.evicted_ids) != (*count, 2):
+            raise value_error(
+                API,
+                f"report of table {name!r}",
+                "evicted i32[N] and evicted_ids u32[N, 2]",
+                f"shapes {count} and {jnp.shape(report.evicted_ids)}",
+                "Pass the report as remap returned it",
+            )
 
 
 def _reset_table(spec: Spec, table: Table, array: jax.Array, report: zch.ZchReport, seed: Any) -> jax.Array:

@@ -7,9 +7,12 @@ import jax.numpy as jnp
 
 from jaxtbe import ops
 from jaxtbe.bags import Bags
+from jaxtbe.errors import value_error
 from jaxtbe.features import Feature
 from jaxtbe.ops.check_backward import MAX_ROWS
 from jaxtbe.spec import Spec
+
+API = "jaxtbe.optim"
 
 
 def concat_d_acts(features: Sequence[Feature], d_acts: Mapping[str, jax.Array]) -> jax.Array:
@@ -35,6 +38,9 @@ def plan_update(
     if not features:
         return None
     as_values = as_values or features[0].access == "write_only"  # of one table all features or none, and of one call
+    _check_batch(spec, bags)
+    for feature in features:
+        _check_gradient(spec, bags, feature, d_acts[feature.name])
     sources, column = [], 0
     for feature in features:
         sources.append(
@@ -53,6 +59,36 @@ def plan_update(
     return ops.UpdateLookup(
         bags.ids, bags.offsets, weights, bags.update_mask, concat_d_acts(features, d_acts), tuple(sources)
     )
+
+
+def _check_batch(spec: Spec, bags: Bags) -> None:
+    """What a lookup took has one size still: a gradient may have been cut or put together since."""
+    obj = f"lookup of features {spec.feature_names}"
+    ids, num_features = jnp.shape(bags.ids), len(spec.features)
+    for name, array in (("ids", bags.ids), ("id_weights", bags.id_weights), ("update_mask", bags.update_mask)):
+        if array is not None and (jnp.ndim(array) != 1 or jnp.shape(array) != ids):
+            raise value_error(
+                API,
+                obj,
+                f"{name} of shape {ids[:1]} as its ids",
+                str(jnp.shape(array)),
+                "Pass the gradient as it was taken",
+            )
+    if jnp.shape(bags.offsets) != (num_features * bags.batch_size + 1,):
+        expected = f"offsets of shape ({num_features * bags.batch_size + 1},)"
+        raise value_error(API, obj, expected, str(jnp.shape(bags.offsets)), "Pass the gradient as it was taken")
+
+
+def _check_gradient(spec: Spec, bags: Bags, feature: Feature, gradient: jax.Array) -> None:
+    shape = spec.acts_shape(feature, bags.batch_size)
+    if jnp.shape(gradient) != shape:
+        raise value_error(
+            API,
+            f"gradient of feature {feature.name!r}",
+            f"shape {shape}, that of its activations",
+            str(jnp.shape(gradient)),
+            "Pass the gradient as it was taken",
+        )
 
 
 def split_by_rows(tables: Iterable[tuple[str, int]]) -> list[tuple[str, ...]]:

@@ -20,6 +20,7 @@ class CommonHypers(NamedTuple):
     max_norm: Any = _OFF
     stochastic: Any = 0.0
 
+
 NUM_COMMON_NUMBERS = 6  # lr, decay, l2, clip, max_norm, stochastic
 NUM_COMMON_ARGUMENTS = 5  # w, g, states, lr, decay
 
