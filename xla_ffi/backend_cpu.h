@@ -4,6 +4,7 @@
 #include "csrc/cpu/count_faults.h"
 #include "csrc/cpu/lookup.h"
 #include "csrc/cpu/reset_rows.h"
+#include "csrc/cpu/rising_offsets.h"
 #include "csrc/cpu/row_gradients.h"
 #include "csrc/cpu/rows.h"
 #include "csrc/cpu/update.h"

@@ -21,6 +21,11 @@ using ContextArg = cudaStream_t;
 inline cudaStream_t StreamOf(ContextArg stream) { return stream; }
 #endif
 
+// Offsets lie on the device: the kernels themselves take broken ones for bags that do not overlap.
+struct RisingOffsets {
+  const int32_t* Of(const int32_t* offsets, int64_t, int64_t) { return offsets; }
+};
+
 // Runs op(stream), and reports the kernel that could not be launched.
 template <class Op>
 ffi::Error RunOn(ContextArg& context, Op op) {

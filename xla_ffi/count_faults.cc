@@ -8,10 +8,14 @@ namespace {
 ffi::Error CountFaultsImpl(ContextArg context, ffi::BufferR1<ffi::S32> ids, ffi::BufferR1<ffi::S32> offsets,
                            ffi::ResultBufferR2<ffi::S32> faults, Ints rows) {
   const int64_t num_features = static_cast<int64_t>(rows.size());
-  const int64_t num_bags = static_cast<int64_t>(offsets.element_count()) - 1;
-  if (num_features == 0 || num_bags % num_features != 0) return BuildFault("offsets do not fit the features");
-  const BagsView bags = {ids.typed_data(), static_cast<int64_t>(ids.element_count()), offsets.typed_data(), nullptr,
-                         num_bags / num_features};
+  const int64_t num_ids = ids.dimensions()[0], num_offsets = offsets.dimensions()[0];
+  const int64_t batch = BatchOf(num_offsets, num_features);
+  if (batch < 0) return Misfit("operand 'offsets'");
+  if (num_ids > kMostIds) return Misfit("operand 'ids'");
+  if (!HasShape(*faults, {num_features, 2})) return Misfit("the result 'faults'");
+  RisingOffsets rising;
+  const BagsView bags = {ids.typed_data(), num_ids, rising.Of(offsets.typed_data(), num_offsets, num_ids), nullptr,
+                         batch};
   return RunOn(context,
                [&](const auto& on) { return CountFaults(bags, rows.begin(), num_features, faults->typed_data(), on); });
 }

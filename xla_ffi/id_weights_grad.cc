@@ -9,9 +9,10 @@ ffi::Error IdWeightsGradImpl(ContextArg context, ffi::BufferR2<ffi::F32> d_acts,
                              ffi::ResultBufferR1<ffi::F32> d_id_weights, Ints layout, int64_t num_tables) {
   OperandReader read(operands);
   LookupOperands lookup;
-  ReadLookup(read, layout, /*has_weights=*/false, num_tables, lookup);
+  ReadLookup(read, layout, /*has_weights=*/false, num_tables, d_acts.dimensions()[1], lookup);
+  read.Require(d_acts.dimensions()[0] == lookup.args.bags.batch, "operand 'd_acts'");
+  read.Require(d_id_weights->dimensions()[0] == lookup.args.bags.num_ids, "the result 'd_id_weights'");
   if (!read.ok()) return read.error();
-  lookup.args.stride = d_acts.dimensions()[1];
   const IdWeightsGradArgs args = {lookup.args, d_acts.typed_data(), d_id_weights->typed_data()};
   return RunOn(context, [&](const auto& on) { return IdWeightsGrad(args, on); });
 }

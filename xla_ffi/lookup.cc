@@ -9,10 +9,11 @@ ffi::Error LookupImpl(ContextArg context, ffi::RemainingArgs operands, ffi::Resu
                       ffi::ResultBufferR2<ffi::S32> faults, Ints layout, bool has_weights, int64_t num_tables) {
   OperandReader read(operands);
   LookupOperands lookup;
-  ReadLookup(read, layout, has_weights, num_tables, lookup);
+  ReadLookup(read, layout, has_weights, num_tables, acts->dimensions()[1], lookup);
+  read.Require(acts->dimensions()[0] == lookup.args.bags.batch, "the result 'acts'");
+  read.Require(HasShape(*faults, {lookup.args.num_features, 2}), "the result 'faults'");
   if (!read.ok()) return read.error();
   lookup.args.acts = acts->typed_data();
-  lookup.args.stride = acts->dimensions()[1];
   lookup.args.faults = faults->typed_data();
   return RunOn(context, [&](const auto& on) { return Lookup(lookup.args, on); });
 }

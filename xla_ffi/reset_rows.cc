@@ -12,13 +12,17 @@ ffi::Error ResetRowsImpl(ContextArg context, ffi::BufferR1<ffi::S32> slots, ffi:
                          ffi::BufferR0<ffi::U32> seed, ffi::RemainingArgs, ffi::RemainingRets results,
                          int64_t table_number, float scale) {
   auto data = results.get<ffi::AnyBuffer>(0);
-  if (!data.has_value()) return BuildFault("the table is missing");
+  if (!data.has_value() || !IsTable(**data)) return Misfit("the table");
   const ffi::AnyBuffer table = **data;
+  if (!HasShape(slots, {kAnySize})) return Misfit("operand 'slots'");
+  if (!HasShape(ids, {slots.dimensions()[0], 2})) return Misfit("operand 'ids'");
   const int64_t rows = table.dimensions()[0];
   std::vector<ResetState> states;
   for (size_t s = 1; s < results.size(); ++s) {
     auto state = results.get<ffi::AnyBuffer>(s);
-    if (!state.has_value()) return BuildFault("a state is missing");
+    if (!state.has_value() || (*state)->dimensions().size() < 1 || (*state)->dimensions()[0] != rows) {
+      return Misfit("a state");
+    }
     states.push_back({(*state)->untyped_data(), static_cast<int64_t>((*state)->size_bytes()) / rows});
   }
   const ResetRowsArgs args = {TableDType(table),

@@ -9,42 +9,50 @@ namespace {
 
 struct Operands {
   RowGradientsArgs args = {};
-  std::vector<SourceTable> tables;
-  std::vector<Source> sources;
-  std::string fault;
+  SourceOperands read;
+  bool ok = false;
+  ffi::Error error;
 };
 
 // Operands: those of the lookups; then tokens.
-Operands ReadOperands(ffi::RemainingArgs operands, Ints lookups, Ints layout, Ints shapes,
-                      ffi::ResultBufferR1<ffi::U8>& scratch) {
-  Operands out;
+void ReadOperands(ffi::RemainingArgs operands, Ints lookups, Ints layout, Ints shapes,
+                  ffi::ResultBufferR1<ffi::U8>& scratch, Operands& out) {
   OperandReader read(operands);
-  out.sources = ReadSources(read, lookups, layout, &out.args.capacity);
-  out.tables = ReadShapes(shapes);
-  out.args.tables = out.tables.data();
-  out.args.num_tables = static_cast<int64_t>(out.tables.size());
-  out.args.sources = out.sources.data();
-  out.args.num_sources = static_cast<int64_t>(out.sources.size());
-  out.args.scratch = scratch->untyped_data();
-  const size_t needed =
-      RowGradientsScratchBytes(out.args.capacity, MaxDim(out.args.tables, out.args.num_tables), out.args.num_tables);
-  if (!read.ok()) out.fault = read.fault();
-  if (read.ok() && scratch->size_bytes() < needed) out.fault = "the scratch of the row gradients is too small";
-  return out;
+  ReadSources(read, lookups, layout, shapes, out.read);
+  RowGradientsArgs& args = out.args;
+  args = {out.read.tables.data(),  static_cast<int64_t>(out.read.tables.size()),
+          out.read.sources.data(), static_cast<int64_t>(out.read.sources.size()),
+          out.read.capacity,       scratch->untyped_data()};
+  if (read.ok()) {
+    const size_t needed =
+        RowGradientsScratchBytes(args.capacity, MaxDim(args.tables, args.num_tables), args.num_tables);
+    read.Require(scratch->size_bytes() >= needed, "the scratch of the row gradients");
+  }
+  out.ok = read.ok();
+  if (!read.ok()) out.error = read.error();
 }
 
 ffi::Error SquareNormsImpl(ContextArg context, ffi::RemainingArgs operands, ffi::ResultBufferR1<ffi::U8> scratch,
                            ffi::ResultBufferR1<ffi::F32> norms, Ints lookups, Ints layout, Ints shapes) {
-  const Operands in = ReadOperands(operands, lookups, layout, shapes, scratch);
-  if (!in.fault.empty()) return BuildFault(in.fault);
+  Operands in;
+  ReadOperands(operands, lookups, layout, shapes, scratch, in);
+  if (!in.ok) return in.error;
+  if (!HasShape(*norms, {in.args.num_tables})) return Misfit("the result");
   return RunOn(context, [&](const auto& on) { return SquareNorms(in.args, norms->typed_data(), on); });
 }
 
 ffi::Error RowGradientsImpl(ContextArg context, ffi::RemainingArgs operands, ffi::ResultBufferR1<ffi::U8> scratch,
                             ffi::ResultBufferR1<ffi::S32> rows, ffi::ResultBufferR2<ffi::F32> gradients,
                             ffi::ResultBufferR1<ffi::S32> starts, Ints lookups, Ints layout, Ints shapes) {
-  const Operands in = ReadOperands(operands, lookups, layout, shapes, scratch);
-  if (!in.fault.empty()) return BuildFault(in.fault);
+  Operands in;
+  ReadOperands(operands, lookups, layout, shapes, scratch, in);
+  if (!in.ok) return in.error;
+  const int64_t dim = in.args.tables[0].dim, capacity = in.args.capacity;
+  for (const SourceTable& table : in.read.tables) {
+    if (table.dim != dim) return Misfit("a table's dim");
+  }
+  if (!HasShape(*rows, {capacity}) || !HasShape(*gradients, {capacity, dim})) return Misfit("the result");
+  if (!HasShape(*starts, {in.args.num_tables + 1})) return Misfit("the result 'starts'");
   const RowGradientsOutput out = {rows->typed_data(), gradients->typed_data(), starts->typed_data()};
   return RunOn(context, [&](const auto& on) { return RowGradients(in.args, out, on); });
 }

@@ -18,18 +18,29 @@ RowsArgs MakeArgs(const std::vector<RowsTable>& tables, DType dtype, int64_t dim
           static_cast<int64_t>(rows.element_count())};
 }
 
+// A table, or a state that has one number a row.
+bool IsStored(const ffi::AnyBuffer& buffer, int64_t dim) {
+  const auto dims = buffer.dimensions();
+  if (dims.size() != 1) return IsTable(buffer) && dims[1] == dim;
+  return dim == 1 && IsFloat(buffer) && HasShape(buffer, {kAnySize}) && dims[0] > 0;
+}
+
 // Operands: rows, starts, tables.
 ffi::Error GatherRowsImpl(ContextArg context, ffi::BufferR1<ffi::S32> rows, ffi::BufferR1<ffi::S32> starts,
                           ffi::RemainingArgs operands, ffi::ResultBufferR2<ffi::F32> out) {
   std::vector<RowsTable> tables;
   DType dtype = DType::kFloat32;
-  for (size_t t = 0; t + 1 < starts.element_count(); ++t) {
+  const int64_t dim = out->dimensions()[1];
+  if (!HasShape(rows, {kAnySize}) || starts.dimensions()[0] < 2) return Misfit("operand 'rows' or 'starts'");
+  if (!HasShape(*out, {rows.dimensions()[0], dim})) return Misfit("the result");
+  for (int64_t t = 0; t + 1 < starts.dimensions()[0]; ++t) {
     auto table = operands.get<ffi::AnyBuffer>(t);
-    if (!table.has_value()) return BuildFault("a table is missing");
+    if (!table.has_value() || !IsTable(*table) || table->dimensions()[1] != dim) return Misfit("operand 'table'");
+    if (t > 0 && TableDType(*table) != dtype) return Misfit("operand 'table'");
     dtype = TableDType(*table);
     tables.push_back({table->untyped_data(), table->dimensions()[0]});
   }
-  const RowsArgs args = MakeArgs(tables, dtype, out->dimensions()[1], rows, starts);
+  const RowsArgs args = MakeArgs(tables, dtype, dim, rows, starts);
   return RunOn(context, [&](const auto& on) { return GatherRows(args, out->typed_data(), on); });
 }
 
@@ -38,13 +49,17 @@ ffi::Error StoreRowsImpl(ContextArg context, ffi::BufferR1<ffi::S32> rows, ffi::
                          ffi::BufferR2<ffi::F32> values, ffi::RemainingArgs, ffi::RemainingRets results) {
   std::vector<RowsTable> tables;
   DType dtype = DType::kFloat32;
-  for (size_t t = 0; t + 1 < starts.element_count(); ++t) {
+  const int64_t dim = values.dimensions()[1];
+  if (!HasShape(rows, {kAnySize}) || starts.dimensions()[0] < 2) return Misfit("operand 'rows' or 'starts'");
+  if (!HasShape(values, {rows.dimensions()[0], dim})) return Misfit("operand 'values'");
+  for (int64_t t = 0; t + 1 < starts.dimensions()[0]; ++t) {
     auto table = results.get<ffi::AnyBuffer>(t);
-    if (!table.has_value()) return BuildFault("a table is missing");
+    if (!table.has_value() || !IsStored(**table, dim)) return Misfit("the result 'table'");
+    if (t > 0 && TableDType(**table) != dtype) return Misfit("the result 'table'");
     dtype = TableDType(**table);
     tables.push_back({(*table)->untyped_data(), (*table)->dimensions()[0]});
   }
-  const RowsArgs args = MakeArgs(tables, dtype, values.dimensions()[1], rows, starts);
+  const RowsArgs args = MakeArgs(tables, dtype, dim, rows, starts);
   return RunOn(context, [&](const auto& on) { return StoreRows(args, values.typed_data(), on); });
 }
 

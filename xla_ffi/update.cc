@@ -10,9 +10,10 @@ namespace {
 
 struct RuleInfo {
   std::string_view name;
-  int element_states, row_states, rule;
+  int element_states, row_states, numbers, rule;
 };
-#define JAXTBE_RULE_INFO(Name) {Name::kName, Name::kElementStates, Name::kRowStates, static_cast<int>(Rule::k##Name)},
+#define JAXTBE_RULE_INFO(Name) \
+  {Name::kName, Name::kElementStates, Name::kRowStates, Name::kNumbers, static_cast<int>(Rule::k##Name)},
 constexpr RuleInfo kRules[] = {JAXTBE_FOR_EACH_RULE(JAXTBE_RULE_INFO)};
 #undef JAXTBE_RULE_INFO
 
@@ -23,19 +24,26 @@ const RuleInfo* FindRule(std::string_view name) {
   return nullptr;
 }
 
-// The buffers of table t: the table itself, and its states in the rule's order. Returns a fault, or "".
+// Whether a buffer is a state: f32 or bf16[rows, dim], or f32[rows].
+bool IsState(const ffi::AnyBuffer& state, const SourceTable& shape, bool per_row) {
+  const auto type = state.element_type();
+  if (per_row) return type == ffi::F32 && HasShape(state, {shape.rows});
+  return (type == ffi::F32 || type == ffi::BF16) && HasShape(state, {shape.rows, shape.dim});
+}
+
+// The buffers of table t: the table itself, and its states in the rule's order. Returns a misfit, or "".
 std::string ReadTable(ffi::RemainingRets results, const RuleInfo& rule, const std::vector<SourceTable>& shapes,
                       int64_t t, DType& dtype, UpdateTable& out) {
   auto table = results.get<ffi::AnyBuffer>(t);
-  if (!table.has_value()) return "a table is missing";
-  const auto dims = (*table)->dimensions();
-  if (dims.size() != 2 || dims[0] != shapes[t].rows || dims[1] != shapes[t].dim) return "a table has another shape";
+  const SourceTable& shape = shapes[t];
+  if (!table.has_value() || !IsTable(**table) || !HasShape(**table, {shape.rows, shape.dim})) return "a table";
+  if (t > 0 && TableDType(**table) != dtype) return "a table's dtype";
   dtype = TableDType(**table);
   out.data = (*table)->untyped_data();
   const int num_states = rule.element_states + rule.row_states;
   for (int k = 0; k < num_states; ++k) {
     auto state = results.get<ffi::AnyBuffer>(shapes.size() + t * num_states + k);
-    if (!state.has_value()) return "an optimizer state is missing";
+    if (!state.has_value() || !IsState(**state, shape, k >= rule.element_states)) return "an optimizer state";
     if (k < rule.element_states) {
       out.element_states[k] = (*state)->untyped_data();
       out.element_state_dtypes[k] = TableDType(**state);
@@ -55,23 +63,25 @@ ffi::Error UpdateImpl(ContextArg context, ffi::BufferR2<ffi::F32> hyper, ffi::Bu
   const RuleInfo* rule = FindRule(rule_name);
   if (rule == nullptr) return BuildFault("there is no update rule '" + std::string(rule_name) + "'");
   OperandReader read(operands);
-  int64_t capacity = 0;
-  const std::vector<Source> sources = ReadSources(read, lookups, layout, &capacity);
+  SourceOperands in;
+  ReadSources(read, lookups, layout, table_shapes, in);
+  const std::vector<Source>& sources = in.sources;
+  const std::vector<SourceTable>& shapes = in.tables;
+  const int64_t num_tables = static_cast<int64_t>(shapes.size()), capacity = in.capacity;
+  read.Require(HasShape(hyper, {num_tables, kNumCommonHypers + rule->numbers}), "operand 'hyper'");
+  read.Require(HasShape(noise, {2 + num_tables}), "operand 'noise'");
+  read.Require(static_cast<int64_t>(table_ids.size()) == num_tables, "the tables' numbers");
   if (!read.ok()) return read.error();
-
-  const std::vector<SourceTable> shapes = ReadShapes(table_shapes);
-  const int64_t num_tables = static_cast<int64_t>(shapes.size());
-  if (static_cast<int64_t>(noise.element_count()) != 2 + num_tables) return BuildFault("noise has another length");
   std::vector<UpdateTable> tables(num_tables);
   DType dtype = DType::kFloat32;
   for (int64_t t = 0; t < num_tables; ++t) {
     const std::string fault = ReadTable(results, *rule, shapes, t, dtype, tables[t]);
-    if (!fault.empty()) return BuildFault(fault);
+    if (!fault.empty()) return Misfit(fault);
     tables[t].hyper = hyper.typed_data() + t * hyper.dimensions()[1];
     tables[t].number = static_cast<uint32_t>(table_ids[t]);
   }
   if (scratch->size_bytes() < UpdateScratchBytes(capacity, MaxDim(shapes.data(), num_tables), num_tables)) {
-    return BuildFault("the update's scratch is too small");
+    return Misfit("the update's scratch");
   }
   const UpdateArgs args = {
       dtype,          static_cast<Rule>(rule->rule),        tables.data(), shapes.data(),      num_tables,

@@ -10,12 +10,17 @@ ffi::Error ZchFindImpl(ContextArg context, ffi::RemainingArgs operands, ffi::Res
                        ffi::ResultBufferR1<ffi::S8> status, Ints access, int64_t buckets, int64_t reserved,
                        int64_t max_probe, int64_t on_full) {
   OperandReader read(operands);
-  int64_t words = 0;
-  const uint32_t* identities = read.Take<ffi::U32>("identities", &words);
-  const ZchBatch batch = ReadZchBatch(read, access);
+  RisingOffsets rising;
+  int64_t slots = 0;
+  const uint32_t* identities = read.Take<ffi::U32>("identities", {kAnySize, 2}, &slots);
+  const ZchBatch batch = ReadZchBatch(read, access, rising);
+  read.Require(LayoutFits(slots, buckets, reserved, max_probe), "the slots' layout");
+  read.Require(In(on_full, 0, 3), "on_full");
+  read.Require(HasShape(*rows, {batch.num_ids}), "the result 'rows'");
+  read.Require(HasShape(*status, {batch.num_ids}), "the result 'status'");
   if (!read.ok()) return read.error();
-  const ZchFindArgs args = {{reinterpret_cast<const uint64_t*>(identities), words / 2},
-                            ProbeLayout(words / 2, buckets, reserved, max_probe),
+  const ZchFindArgs args = {{reinterpret_cast<const uint64_t*>(identities), slots},
+                            ProbeLayout(slots, buckets, reserved, max_probe),
                             static_cast<OnFull>(on_full),
                             batch,
                             rows->typed_data(),

@@ -16,25 +16,35 @@ ffi::Error ZchInsertImpl(ContextArg context, ffi::RemainingArgs operands, ffi::R
                          int64_t reserved, int64_t max_probe, int64_t eviction, int64_t priority, int64_t on_full,
                          int64_t admit_after, bool track_counts, bool has_mask, bool has_scores) {
   OperandReader read(operands);
-  read.Take<ffi::U32>("identities");
-  read.Take<ffi::S32>("last_seen");
-  read.Take<ffi::S32>("occupancy");
-  ZchSlots slots = {identities->dimensions()[0], Ids(identities->typed_data()), last_seen->typed_data(), nullptr,
+  RisingOffsets rising;
+  int64_t num_slots = 0;
+  read.Take<ffi::U32>("identities", {kAnySize, 2}, &num_slots);
+  read.Take<ffi::S32>("last_seen", {num_slots});
+  read.Take<ffi::S32>("occupancy", {});
+  ZchSlots slots = {num_slots, Ids(identities->typed_data()), last_seen->typed_data(), nullptr,
                     occupancy->typed_data()};
   if (track_counts) {
-    read.Take<ffi::S32>("counts");
+    read.Take<ffi::S32>("counts", {num_slots});
     auto result = counts.get<ffi::BufferR1<ffi::S32>>(0);
-    if (!result.has_value()) return BuildFault("the result 'counts' is missing");
+    if (!result.has_value() || !HasShape(**result, {num_slots})) return Misfit("the result 'counts'");
     slots.counts = (*result)->typed_data();
   }
-  ZchBatch batch = ReadZchBatch(read, access);
-  const int32_t* now = read.Take<ffi::S32>("now");
-  const int32_t* ttl = read.Take<ffi::S32>("ttl");
-  if (has_mask) batch.update_mask = reinterpret_cast<const uint8_t*>(read.Take<ffi::PRED>("update_mask"));
-  const int32_t* scores = has_scores ? read.Take<ffi::S32>("scores") : nullptr;
+  ZchBatch batch = ReadZchBatch(read, access, rising);
+  const int32_t* now = read.Take<ffi::S32>("now", {});
+  const int32_t* ttl = read.Take<ffi::S32>("ttl", {});
+  if (has_mask)
+    batch.update_mask = reinterpret_cast<const uint8_t*>(read.Take<ffi::PRED>("update_mask", {batch.num_ids}));
+  const int32_t* scores = has_scores ? read.Take<ffi::S32>("scores", {batch.num_ids}) : nullptr;
+  const int64_t n = batch.num_ids;
+  read.Require(LayoutFits(num_slots, buckets, reserved, max_probe), "the slots' layout");
+  read.Require(In(eviction, 0, 3) && In(priority, 0, 2) && In(on_full, 0, 3), "a rule of the insert");
+  read.Require(HasShape(*identities, {num_slots, 2}), "the result 'identities'");
+  read.Require(HasShape(*last_seen, {num_slots}), "the result 'last_seen'");
+  read.Require(HasShape(*rows, {n}) && HasShape(*status, {n}), "the result 'rows' or 'status'");
+  read.Require(HasShape(*evicted, {n}) && HasShape(*evicted_ids, {n, 2}), "the result 'evicted' or 'evicted_ids'");
+  read.Require(HasShape(*counters, {kNumCounters}), "the result 'counters'");
   if (!read.ok()) return read.error();
-  if (scratch->size_bytes() < ZchInsertScratchBytes(batch.num_ids))
-    return BuildFault("the insert's scratch is too small");
+  if (scratch->size_bytes() < ZchInsertScratchBytes(n)) return Misfit("the insert's scratch");
 
   const ZchRules rules = {static_cast<Eviction>(eviction), static_cast<Priority>(priority),
                           static_cast<OnFull>(on_full), admit_after};

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax.custom_batching import custom_vmap
 
 from jaxtbe.errors import value_error
+from jaxtbe.reference.positions import rising
 
 
 class FoldedIds(NamedTuple):
@@ -37,6 +38,7 @@ def fold_ids(axis_size: int, mapped: tuple[bool, bool], ids: jax.Array, offsets:
     """
     ids, offsets = spread(mapped[0], axis_size, ids), spread(mapped[1], axis_size, offsets)
     length = ids.shape[1]
+    offsets = rising(offsets, length)
     place = jnp.arange(length, dtype=jnp.int32)
     outside = (place[None] < offsets[:, :1]) | (place[None] >= offsets[:, -1:])
     no_id = jnp.asarray(-1).astype(ids.dtype)

@@ -6,6 +6,8 @@ from jaxtbe.reference.positions import positions
 
 
 def count_faults(ids, offsets, rows):
+    if ids.shape[0] == 0:
+        return jnp.tile(jnp.asarray([0, -1], jnp.int32), (len(rows), 1))
     feature = positions(ids.shape[0], offsets, len(rows)).feature
     faults = []
     for f, limit in enumerate(rows):

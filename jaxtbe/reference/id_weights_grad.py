@@ -8,6 +8,8 @@ from jaxtbe.reference.positions import positions, valid_counts
 def id_weights_grad(d_acts, tables, ids, offsets, *, features):
     num_features, num_ids = len(features), ids.shape[0]
     batch = (offsets.shape[0] - 1) // num_features
+    if batch == 0:
+        return jnp.zeros((num_ids,), jnp.float32)
     where = positions(num_ids, offsets, num_features)
     grad = jnp.zeros((num_ids,), jnp.float32)
     for f, feature in enumerate(features):

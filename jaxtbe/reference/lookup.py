@@ -47,6 +47,8 @@ def _read(table, ids, valid, where, id_weights, feature, f, batch, num_features)
 
 
 def _faults(ids, faulty):
+    if ids.shape[0] == 0:
+        return jnp.asarray([0, -1], jnp.int32)
     count = jnp.sum(faulty, dtype=jnp.int32)
     first = jnp.where(count > 0, ids[jnp.argmax(faulty)], -1)
     return jnp.stack([count, first])

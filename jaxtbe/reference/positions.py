@@ -15,8 +15,14 @@ class Positions(NamedTuple):
     place: jax.Array  # within its bag
 
 
+def rising(offsets: jax.Array, num_ids: int) -> jax.Array:
+    """What broken offsets mean: each is the largest so far, cut to [0, N], so that bags never overlap."""
+    return jax.lax.cummax(jnp.clip(offsets, 0, num_ids), axis=offsets.ndim - 1)
+
+
 def positions(num_ids: int, offsets: jax.Array, num_features: int) -> Positions:
     batch = (offsets.shape[0] - 1) // num_features
+    offsets = rising(offsets, num_ids)
     position = jnp.arange(num_ids, dtype=jnp.int32)
     bag = jnp.searchsorted(offsets, position, side="right").astype(jnp.int32) - 1
     return Positions(bag, bag // batch, bag % batch, position - offsets[bag])

@@ -34,6 +34,8 @@ def row_gradients(lookups, table_index, rows, dim, duplicates):
 def _contributions(lookup, source, rows, dim):
     """For each position of one lookup, the row it trains (`rows`: none) and its contribution, as seen by one source."""
     ids, batch = lookup.ids, (lookup.offsets.shape[0] - 1) // source.num_features
+    if batch == 0:
+        return jnp.full(ids.shape, rows, jnp.int32), jnp.zeros((ids.shape[0], dim), jnp.float32)
     where = positions(ids.shape[0], lookup.offsets, source.num_features)
     valid = (where.feature == source.feature) & (ids >= 0) & (ids < rows)
     trains = valid if lookup.update_mask is None else valid & lookup.update_mask

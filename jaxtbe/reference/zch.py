@@ -166,10 +166,11 @@ def _positions(ids, batch, access) -> tuple[list[int], list[int]]:
     writing: list[int] = []
     reading: list[int] = []
     batch_size = (len(batch.offsets) - 1) // len(access)
+    offsets = np.maximum.accumulate(np.clip(batch.offsets, 0, len(ids)))  # broken ones never make bags overlap
     for f, of in enumerate(access):
         if of is None:
             continue
-        for n in range(int(batch.offsets[f * batch_size]), int(batch.offsets[(f + 1) * batch_size])):
+        for n in range(int(offsets[f * batch_size]), int(offsets[(f + 1) * batch_size])):
             if ids[n] != _NO_ID:
                 masked = batch.update_mask is not None and not batch.update_mask[n]
                 (reading if of == "read_only" or masked else writing).append(n)

@@ -5,6 +5,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxtbe.reference.positions import rising
+
 _U32 = jnp.uint32
 _READ_HIT, _READ_MISS, _NO_ID = 6, 7, 0
 
@@ -107,6 +109,7 @@ def zch_find(identities, ids, offsets, *, zch, access):
 
 def _of_table(num_ids, offsets, access):
     """bool[N]: the positions of features that are not of another table."""
+    offsets = rising(offsets, num_ids)
     place, batch = jnp.arange(num_ids), (offsets.shape[0] - 1) // len(access)
     mine = jnp.zeros((num_ids,), bool)
     for f, of in enumerate(access):

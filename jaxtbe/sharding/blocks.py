@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxtbe.ops.layout import SourceLayout
 from jaxtbe.ops.update import UpdateLookup
-from jaxtbe.reference.positions import Positions, positions
+from jaxtbe.reference.positions import Positions, positions, rising
 from jaxtbe.sharding.exchange import exchange_gradients
 from jaxtbe.sharding.placement import Sharding
 
@@ -50,6 +50,7 @@ def take_block(sharding: Sharding, rows: Rows, ids: jax.Array, offsets: jax.Arra
 
 def count_valid(valid: jax.Array, offsets: jax.Array) -> jax.Array:
     """f32[F*B]: valid ids of each bag, at least 1: what pooling "mean" divides by."""
+    offsets = rising(offsets, valid.shape[0])
     before = jnp.concatenate([jnp.zeros((1,), jnp.int32), jnp.cumsum(valid.astype(jnp.int32))])
     return jnp.maximum(before[offsets[1:]] - before[offsets[:-1]], 1).astype(jnp.float32)
 

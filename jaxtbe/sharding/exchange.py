@@ -9,6 +9,7 @@ import numpy as np
 from jaxtbe import ops
 from jaxtbe.ops.layout import SourceLayout
 from jaxtbe.ops.update import UpdateLookup
+from jaxtbe.reference.positions import rising
 from jaxtbe.sharding.placement import Sharding
 from jaxtbe.sharding.route import Route, make_route
 
@@ -45,7 +46,7 @@ def exchanged_lookup(
     blocks = all_to_all(sharding, _gather(tables, wanted, implementation))
     slot = route.owner * jnp.asarray(capacity, jnp.int32)[route.table] + route.place
     slot = jnp.where((route.table >= 0) & (route.source == me), slot, -1)
-    own = _own_offsets(sharding, offsets, len(group.layout))
+    own = _own_offsets(sharding, rising(offsets, ids.shape[0]), len(group.layout))
     return ops.lookup(
         blocks, slot, own, id_weights, features=group.layout, columns=group.columns, implementation=implementation
     )

@@ -8,7 +8,7 @@ namespace jaxtbe {
 // s += g * g; w -= lr * (g / (sqrt(s) + eps) + decay * w)
 struct Adagrad {
   static constexpr const char* kName = "adagrad";
-  static constexpr int kElementStates = 1, kRowStates = 0;
+  static constexpr int kElementStates = 1, kRowStates = 0, kNumbers = 1;
   Hyper h;
   float eps;
   JAXTBE_HD Adagrad(const Hyper& hyper, const float* own) : h(hyper), eps(own[0]) {}

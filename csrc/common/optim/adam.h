@@ -27,7 +27,7 @@ struct Moments {
 // mu, nu: first and second moment. w -= lr * (mu / c1 / (sqrt(nu / c2) + eps) + decay * w)
 struct Adam {
   static constexpr const char* kName = "adam";
-  static constexpr int kElementStates = 2, kRowStates = 0;
+  static constexpr int kElementStates = 2, kRowStates = 0, kNumbers = 5;
   Hyper h;
   Moments m;
   JAXTBE_HD Adam(const Hyper& hyper, const float* own) : h(hyper), m(own) {}

@@ -12,7 +12,7 @@ JAXTBE_HD float TrustRatio(float w_square, float r_square) {
 // r = mu / c1 / (sqrt(nu / c2) + eps) + decay * w; w -= lr * norm(w) / norm(r) * r
 struct Lamb {
   static constexpr const char* kName = "lamb";
-  static constexpr int kElementStates = 2, kRowStates = 0;
+  static constexpr int kElementStates = 2, kRowStates = 0, kNumbers = 5;
   Hyper h;
   Moments m;
   JAXTBE_HD Lamb(const Hyper& hyper, const float* own) : h(hyper), m(own) {}

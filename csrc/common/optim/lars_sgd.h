@@ -9,7 +9,7 @@ namespace jaxtbe {
 // a = lr where either norm is 0, so that a row of zeros can leave zero.
 struct LarsSgd {
   static constexpr const char* kName = "lars_sgd";
-  static constexpr int kElementStates = 1, kRowStates = 0;
+  static constexpr int kElementStates = 1, kRowStates = 0, kNumbers = 2;
   Hyper h;
   float momentum, eta;
   JAXTBE_HD LarsSgd(const Hyper& hyper, const float* own) : h(hyper), momentum(own[0]), eta(own[1]) {}

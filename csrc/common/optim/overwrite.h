@@ -7,7 +7,7 @@ namespace jaxtbe {
 // w = -lr * g, whatever the row held: the update of a table that write-only features write.
 struct Overwrite {
   static constexpr const char* kName = "overwrite";
-  static constexpr int kElementStates = 0, kRowStates = 0;
+  static constexpr int kElementStates = 0, kRowStates = 0, kNumbers = 0;
   Hyper h;
   JAXTBE_HD Overwrite(const Hyper& hyper, const float*) : h(hyper) {}
 

@@ -7,7 +7,7 @@ namespace jaxtbe {
 // LAMB whose second moment is one number a row, of mean(g * g).
 struct PartialRowwiseLamb {
   static constexpr const char* kName = "partial_rowwise_lamb";
-  static constexpr int kElementStates = 1, kRowStates = 1;
+  static constexpr int kElementStates = 1, kRowStates = 1, kNumbers = 5;
   Hyper h;
   Moments m;
   JAXTBE_HD PartialRowwiseLamb(const Hyper& hyper, const float* own) : h(hyper), m(own) {}

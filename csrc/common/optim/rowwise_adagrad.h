@@ -8,7 +8,7 @@ namespace jaxtbe {
 // s += mean(g * g), one number a row; w -= lr * (g / (sqrt(s) + eps) + decay * w)
 struct RowwiseAdagrad {
   static constexpr const char* kName = "rowwise_adagrad";
-  static constexpr int kElementStates = 0, kRowStates = 1;
+  static constexpr int kElementStates = 0, kRowStates = 1, kNumbers = 1;
   Hyper h;
   float eps;
   JAXTBE_HD RowwiseAdagrad(const Hyper& hyper, const float* own) : h(hyper), eps(own[0]) {}

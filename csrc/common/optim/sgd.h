@@ -7,7 +7,7 @@ namespace jaxtbe {
 // w -= lr * (g + decay * w)
 struct Sgd {
   static constexpr const char* kName = "sgd";
-  static constexpr int kElementStates = 0, kRowStates = 0;
+  static constexpr int kElementStates = 0, kRowStates = 0, kNumbers = 0;
   Hyper h;
   JAXTBE_HD Sgd(const Hyper& hyper, const float*) : h(hyper) {}
 

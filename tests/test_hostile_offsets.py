@@ -1,0 +1,127 @@
+"""What offsets mean that fall, or lie outside the ids: each is the largest so far, cut to the ids, in every op alike."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import zch_cases
+
+import jaxtbe
+from jaxtbe import ops
+from jaxtbe.ops import FeatureLayout, SourceLayout, UpdateLookup
+from jaxtbe.optim.sgd import SGD
+
+F, B, N, ROWS, DIM = 3, 7, 60, 9, 4
+FEATURES = tuple(
+    FeatureLayout(0, pooling=p, column=c, max_length=2) for p, c in (("sum", 0), ("mean", DIM), ("none", 2 * DIM))
+)
+SOURCES = tuple(SourceLayout(f, F, 0, pooling=l.pooling, column=l.column, max_length=2) for f, l in enumerate(FEATURES))
+COLUMNS = 4 * DIM
+ACCESS = ("read_write", "read_only", "read_write")
+
+
+def mended(offsets):
+    return np.maximum.accumulate(np.clip(offsets, 0, N)).astype(np.int32)
+
+
+def hostile(seed):
+    rng = np.random.default_rng(seed)
+    offsets = rng.integers(-N, 2 * N, F * B + 1) if seed % 2 else np.sort(rng.integers(0, N, F * B + 1))
+    offsets = offsets.astype(np.int32)
+    if seed % 4 == 0:
+        offsets[rng.integers(0, offsets.size, 3)] = rng.choice([-(2**31), 2**31 - 1, 0, N], 3)
+    return rng, offsets
+
+
+def operands(rng):
+    return {
+        "table": rng.normal(size=(ROWS, DIM)).astype(np.float32),
+        "ids": rng.integers(-1, ROWS + 1, N).astype(np.int32),
+        "weights": rng.normal(size=N).astype(np.float32),
+        "d_acts": rng.normal(size=(B, COLUMNS)).astype(np.float32),
+    }
+
+
+@functools.partial(jax.jit, static_argnames="implementation")
+def everything(of, offsets, implementation):
+    """The results of every op that takes int32 ids."""
+    use = {"implementation": implementation}
+    ids, table = of["ids"], [of["table"]]
+    share = UpdateLookup(ids, offsets, of["weights"], None, of["d_acts"], SOURCES)
+    hyper = jnp.asarray([[1.0, 0.0, 0.0, jnp.inf, jnp.inf, 0.0]])
+    noise = jnp.zeros(3, jnp.uint32)
+    return {
+        "lookup": ops.lookup(table, ids, offsets, of["weights"], features=FEATURES, columns=COLUMNS, **use),
+        "count_faults": ops.count_faults(ids, offsets, rows=(ROWS,) * F, **use),
+        "id_weights_grad": ops.id_weights_grad(of["d_acts"], table, ids, offsets, features=FEATURES, **use),
+        "row_gradients": ops.row_gradients([share], shapes=((ROWS, DIM),), duplicates=("sum",), **use),
+        "update": ops.update(table, [[]], hyper, noise, [share], rule=SGD, duplicates=("last",), table_ids=(0,), **use),
+    }
+
+
+def assert_close(got, want, what):
+    for (path, g), w in zip(jax.tree_util.tree_leaves_with_path(got), jax.tree.leaves(want), strict=True):
+        np.testing.assert_allclose(g, w, rtol=1e-5, atol=1e-5, err_msg=f"{what}: {jax.tree_util.keystr(path)}")
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_every_op_takes_the_largest_offset_so_far(seed, implementation):
+    rng, offsets = hostile(seed)
+    of = operands(rng)
+    got = everything(of, offsets, implementation)
+    zch_cases.assert_same(got, everything(of, mended(offsets), implementation), f"seed {seed}, mended")
+    assert_close(got, everything(of, offsets, "xla"), f"seed {seed}, reference")
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_mapped_batches(seed, implementation):
+    rng, offsets = hostile(seed)
+    of = operands(rng)
+    both = np.stack([offsets, hostile(seed + 1)[1]])
+
+    def look(offsets):
+        acts = ops.lookup(
+            [of["table"]], of["ids"], offsets, features=FEATURES, columns=COLUMNS, implementation=implementation
+        )
+        weights = ops.id_weights_grad(
+            of["d_acts"], [of["table"]], of["ids"], offsets, features=FEATURES, implementation=implementation
+        )
+        return acts, weights
+
+    alone = [look(o) for o in both]
+    assert_close(jax.jit(jax.vmap(look))(both), jax.tree.map(lambda *x: jnp.stack(x), *alone), "vmap")
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_zch(seed, implementation):
+    rng, offsets = hostile(seed)
+    config, rows = zch_cases.random_config(rng, policy="lru", on_full="miss")
+    slots = zch_cases.empty_slots(config, rows)
+    batch = ops.ZchBatch(jaxtbe.pack_ids(zch_cases.random_ids(rng, rows, N)), offsets, None, None)
+    use = {"config": config, "access": ACCESS, "implementation": implementation}
+    got = zch_cases.insert(slots, batch, 3, 2, **use)
+    zch_cases.assert_same(got, zch_cases.insert(slots, batch._replace(offsets=mended(offsets)), 3, 2, **use), "mended")
+    zch_cases.assert_same(got, zch_cases.specified(slots, batch, 3, 2, config, ACCESS), "specification")
+    find = functools.partial(ops.zch_find, zch=config, access=ACCESS)
+    found = find(got.slots.identities, batch.ids, offsets, implementation=implementation)
+    zch_cases.assert_same(found, find(got.slots.identities, batch.ids, mended(offsets), implementation="xla"), "find")
+
+
+def test_overlapping_bags_do_not_race():
+    """300 bags that overlap: before, the gradient of a weight was whatever bag was last to write it."""
+    rng = np.random.default_rng(0)
+    ids, offsets = rng.integers(0, ROWS, 1000).astype(np.int32), rng.integers(-5, 1005, 301).astype(np.int32)
+    d_acts, table = rng.normal(size=(300, DIM)).astype(np.float32), rng.normal(size=(ROWS, DIM)).astype(np.float32)
+    grad = jax.jit(functools.partial(ops.id_weights_grad, features=(FeatureLayout(0),), implementation="native"))
+    assert len({np.asarray(grad(d_acts, [table], ids, offsets)).tobytes() for _ in range(300)}) == 1
+
+
+def test_a_batch_without_samples(implementation):
+    of = operands(np.random.default_rng(0))
+    of["d_acts"] = of["d_acts"][:0]
+    got = everything(of, np.zeros(1, np.int32), implementation)
+    assert got["lookup"][0].shape == (0, COLUMNS) and (np.asarray(got["count_faults"]) == [0, -1]).all()
+    np.testing.assert_array_equal(got["update"][0][0], of["table"])
+    assert not got["id_weights_grad"].any() and (got["row_gradients"][0] == -1).all()
