@@ -44,7 +44,7 @@ NEWEST_PYTHON ?= $(shell for p in python3.15 python3.14 python3.13 python3.12 py
 NEWEST_TESTS ?= tests
 test-newest:
 	@if [ -z "$(NEWEST_PYTHON)" ]; then echo "make test-newest: skipped: there is no Python 3.12 or newer here"; \
-	else $(MAKE) --no-print-directory VENV=.venv-newest PYTHON="$(NEWEST_PYTHON)" .venv-newest/built && \
+	else $(MAKE) --no-print-directory VENV=.venv-newest PYTHON="$(NEWEST_PYTHON)" .venv-newest/built .venv-newest/examples && \
 	.venv-newest/bin/python -m jaxtbe && \
 	.venv-newest/bin/python -m pytest -q -n 2 --dist loadfile -m "not slow" $(NEWEST_TESTS); fi
 

@@ -16,18 +16,23 @@ class Overwrite:
     tables. It is no pytree, so that no `tree.map` reaches the array, and so it cannot leave a jitted function: apply updates in
     the function that made them.
 
+    It knows the old table: added to any other array, an accumulator of a transformation for instance, it is an error.
+
     Args:
       value: the new table, dtype[rows, dim].
+      old: the table that `update` was called with.
     """
 
-    __slots__ = ("value",)
+    __slots__ = ("old", "value")
     __array_ufunc__ = None  # ndarray + Overwrite is __radd__, not a loop over numbers
     __hash__ = None  # type: ignore[assignment]  # an array in a wrapper
 
     value: Any
+    old: Any
 
-    def __init__(self, value: Any):
+    def __init__(self, value: Any, old: Any):
         object.__setattr__(self, "value", value)
+        object.__setattr__(self, "old", old)
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise _refusal(f"an assignment of .{name}")
@@ -48,14 +53,13 @@ class Overwrite:
         return self.value.ndim
 
     def __radd__(self, old: Any) -> Any:
-        shape = getattr(old, "shape", None)
-        if shape != self.value.shape:
+        if old is not self.old:
             raise type_error(
                 API,
-                f"update of shape {self.value.shape}",
-                "the table that it updates on its left",
-                f"shape {shape}" if shape is not None else type(old).__name__,
-                "Apply updates to the parameters that they were made for, with optax.apply_updates",
+                "a table's update",
+                "the very table on its left that update was called with",
+                array_text(old) if hasattr(old, "shape") else type(old).__name__,
+                "Apply updates to the same parameters with optax.apply_updates, and put transformations in front",
             )
         return self.value
 

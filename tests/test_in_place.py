@@ -47,7 +47,7 @@ def with_metric(emb, params, bags):
 
 def two_lookups(emb, params, bags):
     first, second = (emb.concat(params["emb"], bags) for _ in range(2))
-    return jnp.sum(first * 2) + jnp.sum(second[::-1] * params["w"]), ()
+    return jnp.sum(first * 2) + jnp.sum(second[::-1] * params["w"][None]), ()
 
 
 def without_a_lookup(emb, params, bags):

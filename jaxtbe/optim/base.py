@@ -70,7 +70,7 @@ def optimizer_of(config_of: Callable[[str], Any]) -> TableOptimizer:
             leaves, all_grads, structure.flatten_up_to(state.tables), structure.flatten_up_to(state.faults), strict=True
         ):
             tables, states = update_tables(p.tables, states, grad, state.count, config_of)
-            new_params.append(dataclasses.replace(p, tables={name: Overwrite(t) for name, t in tables.items()}))
+            new_params.append(dataclasses.replace(p, tables={n: Overwrite(t, p.tables[n]) for n, t in tables.items()}))
             new_states.append(states)
             for share in grad.lookups:
                 faults = add_faults(faults, p.tables, share.spec, share.faults)

@@ -31,12 +31,14 @@ def update_if(condition: jax.Array, tx: optax.GradientTransformation, grads: Any
         return jax.tree.map(lambda p: p if is_params(p) else jnp.zeros_like(p), params, is_leaf=is_params), state
 
     updates, state = jax.lax.cond(condition, step, skip, grads, state, params)
-    return jax.tree.map(lambda u: _as_update(u) if is_params(u) else u, updates, is_leaf=is_params), state
+    return jax.tree.map(_as_update, params, updates, is_leaf=is_params), state
 
 
 def _tables_as_arrays(updates: Any) -> Any:
     return jax.tree.map(lambda u: u.value if isinstance(u, Overwrite) else u, updates)
 
 
-def _as_update(params: Any) -> Any:
-    return dataclasses.replace(params, tables={name: Overwrite(table) for name, table in params.tables.items()})
+def _as_update(old: Any, new: Any) -> Any:
+    if not is_params(old):
+        return new
+    return dataclasses.replace(new, tables={n: Overwrite(table, old.tables[n]) for n, table in new.tables.items()})

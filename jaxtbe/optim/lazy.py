@@ -120,6 +120,17 @@ def _unflatten(like: Any, leaves: list) -> Any:
 
 def _check_elementwise(tx) -> None:
     """Runs the transformation on a small block and on each element alone: they must agree."""
+    zeros = jnp.zeros((1, 1))
+    try:
+        jax.eval_shape(tx.update, zeros, tx.init(zeros), zeros)
+    except TypeError as e:
+        raise type_error(
+            API,
+            "transformation",
+            "one whose update needs gradients, state and parameters alone",
+            str(e).partition("\n")[0],
+            "Use a transformation without further arguments, or an optimizer of jaxtbe.optim",
+        ) from e
     with jax.ensure_compile_time_eval():
         rng = np.random.default_rng(0)
         w, g = (jnp.asarray(rng.normal(size=(2, 3)), jnp.float32) for _ in range(2))

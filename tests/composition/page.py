@@ -1,0 +1,83 @@
+"""docs/compatibility.md, written from the tables that the tests run: python tests/composition/page.py"""
+
+import pathlib
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(ROOT / "tests"))
+
+from composition.cells import AROUND_TOOLS, EQUAL, PLACES, cure_of  # noqa: E402
+from composition.idioms import IDIOMS  # noqa: E402
+from composition.transformations import AROUND, ELSEWHERE, PLAIN  # noqa: E402
+
+PAGE = ROOT / "docs" / "compatibility.md"
+HEAD = """# What works with what
+
+jaxtbe beside JAX and optax is equal to the dense computation with the same optimizer, or a clear error while the program is
+traced. The tests run every line of this page: what is called equal is trained beside `jnp.take` and dense gradients, what is
+refused must name jaxtbe or one of its types (`jaxtbe row ids`, `EmbeddingGrad`, `Overwrite`), and what stands under "instead" is
+run and compared.
+
+`python tests/composition/page.py` writes this page.
+
+## What people write around a step
+
+| what | | instead |
+|---|---|---|
+"""
+OPTAX = """
+## Transformations of optax
+
+Where they stand:
+
+"""
+NOTES = """
+`optax.zero_nans` in front of a table optimizer zeroes the NaNs of single activations, not of whole rows: it is equal where a
+sample's gradient is NaN as a whole or not at all.
+
+`optax.set_to_zero` leaves tables as they are; `jaxtbe.optim.freeze` does so without sorting the batch.
+
+`optax.inject_hyperparams(jaxtbe.optim.adam)` works; with 16-bit tables alone it needs `hyperparam_dtype=jnp.float32`, and says
+so.
+
+## Around a whole optimizer
+
+| `optax.` | | instead |
+|---|---|---|
+"""
+
+
+def text() -> str:
+    """The page."""
+    parts = [HEAD]
+    for idiom in IDIOMS.values():
+        parts.append(f"| {idiom.words} | {'equal' if idiom.refused is None else 'refused'} | {idiom.cure} |\n")
+    parts.append(OPTAX)
+    parts += [f"* {name}: {place.words};\n" for name, place in PLACES.items()]
+    short = {
+        "front": "front",
+        "front of tables": "front of tables",
+        "behind": "behind",
+        "behind tables": "behind tables",
+    }
+    parts.append(
+        "\n| `optax.` | "
+        + " | ".join([*short.values(), "dense", "lazy"])
+        + " | instead, in front | instead, behind |\n"
+    )
+    parts.append("|---" * 9 + "|\n")
+    for name in PLAIN:
+        marks = ["equal" if name in EQUAL[place] else "refused" for place in PLACES]
+        cures = ["" if name in EQUAL[place] else cure_of(name, place)[0] for place in ("front", "behind")]
+        parts.append(f"| `{name}` | " + " | ".join([*marks, *cures]) + " |\n")
+    parts.append(NOTES)
+    for name in AROUND:
+        cure = AROUND_TOOLS.get(name)
+        parts.append(f"| `{name}` | {'refused' if cure else 'equal'} | {cure[0] if cure else ''} |\n")
+    parts.append("\nNot part of a step over one gradient:\n\n")
+    parts += [f"* `optax.{name}`: {why}.\n" for name, why in ELSEWHERE.items()]
+    return "".join(parts)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(text())
