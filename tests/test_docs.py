@@ -10,6 +10,7 @@ import pkgutil
 import re
 import shlex
 
+import jax
 import pytest
 
 import jaxtbe
@@ -19,6 +20,13 @@ PAGES = [
     *(ROOT / name for name in ("README.md", "BUILD.md", "CONTRIBUTING.md", "CHANGELOG.md")),
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
+
+
+@pytest.fixture(autouse=True)
+def as_jax_is():
+    """Pages are written as JAX's users write: they promote ranks."""
+    with jax.numpy_rank_promotion("allow"):
+        yield
 
 
 @pytest.mark.slow
