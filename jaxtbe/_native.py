@@ -41,7 +41,7 @@ def check_runtime(built: tuple[int, int], running: tuple[int, int]) -> None:
         )
 
 
-INTERFACE_VERSION = 5
+INTERFACE_VERSION = 6
 """The twin of kInterfaceVersion in xla_ffi/module_common.h: it changes with the operands or attributes of a target."""
 
 
@@ -78,6 +78,9 @@ def _register() -> dict[str, tuple[str, ...]]:
 
 TARGETS: dict[str, tuple[str, ...]] = _register()
 """FFI target name to the platforms that it is registered for."""
+
+RULES: dict[str, tuple[int, int, int]] = _cpu.rules()
+"""Update rule to how many states [rows, dim], states [rows] and numbers of its own it has in the library."""
 
 PLATFORMS: frozenset[str] = frozenset({"cpu"} if _cuda is None else {"cpu", "gpu"})
 """Backends (as `jax.default_backend()` names them) that the native kernels serve."""

@@ -3,6 +3,7 @@
 
 #include <pybind11/pybind11.h>
 
+#include "csrc/common/optim/rules.h"
 #include "xla_ffi/backend.h"
 #include "xla_ffi/handlers.h"
 
@@ -11,7 +12,7 @@ namespace jaxtbe {
 namespace py = pybind11;
 
 // The twin of INTERFACE_VERSION in jaxtbe/_native.py.
-constexpr int kInterfaceVersion = 5;
+constexpr int kInterfaceVersion = 6;
 
 inline py::capsule Capsule(XLA_FFI_Error* (*handler)(XLA_FFI_CallFrame*)) {
   return py::capsule(reinterpret_cast<void*>(handler), "xla._CUSTOM_CALL_TARGET");
@@ -33,12 +34,23 @@ inline py::dict Registrations() {
   return targets;
 }
 
+// Name to (element states, row states, numbers of its own) of every update rule.
+inline py::dict Rules() {
+  py::dict rules;
+#define JAXTBE_ADD_RULE(Name) \
+  rules[Name::kName] = py::make_tuple(int{Name::kElementStates}, int{Name::kRowStates}, int{Name::kNumbers});
+  JAXTBE_FOR_EACH_RULE(JAXTBE_ADD_RULE)
+#undef JAXTBE_ADD_RULE
+  return rules;
+}
+
 inline void DefineCommon(py::module_& m) {
   m.def("registrations", &Registrations, "FFI target name to capsule.");
   m.def(
       "ffi_api_version", [] { return py::make_tuple(XLA_FFI_API_MAJOR, XLA_FFI_API_MINOR); },
       "The XLA FFI version this library was built with.");
   m.def("interface_version", [] { return kInterfaceVersion; }, "Changes with the operands or attributes of a target.");
+  m.def("rules", &Rules, "Update rule to its numbers of element states, row states and numbers of its own.");
   m.def("update_scratch_bytes", &UpdateScratchBytes, py::arg("capacity"), py::arg("max_dim"), py::arg("num_tables"));
   m.def("row_gradients_scratch_bytes", &RowGradientsScratchBytes, py::arg("capacity"), py::arg("max_dim"),
         py::arg("num_tables"));

@@ -70,8 +70,11 @@ def check_features(api: str, features: Any, dims: Sequence[int], columns: int, f
         name = f"features[{f}]"
         _check_kind(api, name, feature, FeatureLayout)
         check_static(api, f"{name}.table", feature.table, -1, len(dims))
+        check_choice(api, f"{name}.reads", feature.reads, (True, False))
         if feature.table < 0:
             check_choice(api, f"{name}.pooling", feature.pooling, tuple(_POOLING))
+            for field in (feature.column, feature.max_length):
+                check_static(api, f"{name}, column and max_length", field, -(2**63), 2**63)
             continue
         spans.append(_check_span(api, name, feature, dims[feature.table], columns))
     if not fill:

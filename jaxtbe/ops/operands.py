@@ -8,6 +8,9 @@ import dataclasses
 import re
 from typing import Any
 
+import jax.numpy as jnp
+import numpy as np
+
 from jaxtbe.errors import type_error, value_error
 
 _SHORT = {"f32": "float32", "bf16": "bfloat16", "f16": "float16", "i32": "int32", "u32": "uint32", "bool": "bool"}
@@ -140,6 +143,12 @@ class Symbols:
         return size >= 0 and (self.shared if symbol.isupper() else self.own).setdefault(symbol, size) == size
 
 
+def whole_number(value: Any, dtype: Any) -> Any:
+    """A whole number as a scalar array; anything else as it is, for the check to refuse."""
+    kind = getattr(value, "dtype", np.dtype(type(value) if type(value) is int else object)).kind
+    return jnp.asarray(value, dtype) if kind in "iu" else value
+
+
 def check_list(api: str, name: str, items: Any, length: int | None = None) -> None:
     """Raises unless it is a list or tuple that is not empty, or of this length."""
     if not isinstance(items, (list, tuple)):
@@ -158,8 +167,8 @@ def check_static(api: str, name: str, value: Any, least: int, end: int) -> None:
 
 
 def check_choice(api: str, name: str, value: Any, choices: tuple) -> None:
-    """Raises unless a static word is one of some."""
-    if not isinstance(value, str | None) or value not in choices:
+    """Raises unless a static word or flag is one of some."""
+    if not isinstance(value, str | bool | None) or value not in choices:
         raise value_error(api, name, f"one of {choices}", repr(value), "Correct the static argument")
 
 

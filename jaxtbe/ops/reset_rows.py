@@ -11,7 +11,7 @@ from jaxtbe import reference
 from jaxtbe.errors import value_error
 from jaxtbe.ops.batching import not_mapped
 from jaxtbe.ops.implementation import use_native
-from jaxtbe.ops.operands import check_call, check_list, check_static
+from jaxtbe.ops.operands import check_call, check_list, check_static, whole_number
 from jaxtbe.ops.signatures import OPS, RESET_STATE
 
 
@@ -44,7 +44,7 @@ def reset_rows(
     Returns:
       The new table and states.
     """
-    seed = jnp.asarray(seed, jnp.uint32)
+    seed = whole_number(seed, jnp.uint32)
     signature = OPS["reset_rows"]
     symbols = check_call(signature, table=table, slots=slots, ids=ids, seed=seed)
     check_list(signature.api, "states", states, len(states) if isinstance(states, (list, tuple)) else None)

@@ -15,7 +15,7 @@ from jaxtbe.ops.check_backward import check_backward
 from jaxtbe.ops.implementation import use_native
 from jaxtbe.ops.layout import SourceLayout, encode_lookups, encode_shapes, encode_sources
 from jaxtbe.ops.operands import Symbols, check_call, check_list, check_static
-from jaxtbe.ops.rule import Rule
+from jaxtbe.ops.rule import Rule, State
 from jaxtbe.ops.signatures import ELEMENT_STATE, OPS, ROW_STATE
 
 
@@ -79,19 +79,33 @@ def update(
     Returns:
       The new tables and states.
     """
-    _check(tables, states, hyper, noise, lookups, rule, duplicates, table_ids)
+    native = use_native(implementation)
+    _check(tables, states, hyper, noise, lookups, rule, duplicates, table_ids, native)
     static = {"rule": rule, "duplicates": duplicates, "table_ids": table_ids}
-    call = functools.partial(_native_update if use_native(implementation) else _reference_update, **static)
+    call = functools.partial(_native_update if native else _reference_update, **static)
     operands = list(tables), [list(s) for s in states], hyper, noise, list(lookups), list(tokens)
     return not_mapped("jaxtbe.ops.update", call, *operands)
 
 
-def _check(tables, states, hyper, noise, lookups, rule, duplicates, table_ids) -> None:
-    api = OPS["update"].api
-    if not isinstance(rule, Rule):
+def _check_rule(api: str, rule, native: bool) -> None:
+    if not isinstance(rule, Rule) or not isinstance(rule.name, str) or not all(type(s) is State for s in rule.states):
         raise type_error(
             api, "rule", "a jaxtbe.optim.Rule", f"a {type(rule).__name__}", "Pass the rule of an optimizer"
         )
+    elements, rows, _ = _native.RULES.get(rule.name, (-1, 0, 0))
+    if native and (elements < 0 or [s.per_row for s in rule.states] != [False] * elements + [True] * rows):
+        raise value_error(
+            api,
+            "rule",
+            f"one of the library's, {sorted(_native.RULES)}, with its states",
+            f"{rule.name!r} with {len(rule.states)} states",
+            "Build the library with this rule, or use implementation='xla'",
+        )
+
+
+def _check(tables, states, hyper, noise, lookups, rule, duplicates, table_ids, native) -> None:
+    api = OPS["update"].api
+    _check_rule(api, rule, native)
     symbols = check_call(OPS["update"], tables=tables, hyper=hyper, noise=noise)
     if rule.numbers is not None and symbols["K"] != rule.numbers:
         raise value_error(

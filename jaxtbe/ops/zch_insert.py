@@ -10,7 +10,7 @@ import numpy as np
 from jaxtbe import _native, reference
 from jaxtbe.ops.batching import not_mapped
 from jaxtbe.ops.implementation import use_native
-from jaxtbe.ops.operands import check_call
+from jaxtbe.ops.operands import check_call, whole_number
 from jaxtbe.ops.signatures import OPS
 from jaxtbe.ops.zch_codes import COUNTERS, check_access, encode_access, insert_attributes
 
@@ -89,7 +89,7 @@ def zch_insert(
     Returns:
       A `ZchInserted`.
     """
-    now, ttl = jnp.asarray(now, jnp.int32), jnp.asarray(ttl, jnp.int32)
+    now, ttl = whole_number(now, jnp.int32), whole_number(ttl, jnp.int32)
     check_access(OPS["zch_insert"].api, access)
     check_call(OPS["zch_insert"], {"F": len(access)}, **slots._asdict(), **batch._asdict(), now=now, ttl=ttl)
     zch.check("", slots.identities.shape[0])

@@ -14,6 +14,8 @@ def row_gradients(lookups, table_index, rows, dim, duplicates):
                 key, gradient = _contributions(lookup, source, rows, dim)
                 keys.append(key)
                 gradients.append(gradient)
+    if not keys:
+        return jnp.zeros((0,), jnp.int32), jnp.zeros((0, dim), jnp.float32)
     key, gradient = jnp.concatenate(keys), jnp.concatenate(gradients)
     count = key.shape[0]
     order = jnp.argsort(key, stable=True)
