@@ -48,10 +48,12 @@ test-newest:
 	.venv-newest/bin/python -m jaxtbe && \
 	.venv-newest/bin/python -m pytest -q -n 2 --dist loadfile -m "not slow" $(NEWEST_TESTS); fi
 
-## make sanitize     the C++ stress tests, and the emulated CUDA kernels, under sanitizers
-sanitize:
+## make sanitize     the C++ stress tests, the emulated CUDA kernels, and calls that do not fit, under sanitizers
+FUZZ ?= 1
+sanitize: $(VENV)/built
 	tests/csrc/run.sh
 	tests/cuda_emulation/run.sh
+	tests/fuzz/sanitize.sh $(RUN) $(FUZZ)
 
 ## make lint types   ruff and clang-format; mypy and pyright. What they are called with stands in .pre-commit-config.yaml
 lint: $(VENV)/lint
