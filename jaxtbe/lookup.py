@@ -17,12 +17,12 @@ from jax.custom_derivatives import SymbolicZero
 from jaxtbe import ops
 from jaxtbe.bags import Bags
 from jaxtbe.errors import type_error, value_error
+from jaxtbe.ops.varying import vary, varying_axes
 from jaxtbe.sharding.guard import whole_token
 from jaxtbe.sharding.lookup import check_batch_size, sharded_id_weights_gradient, sharded_lookup
 from jaxtbe.spec import Spec
 from jaxtbe.store import store
 from jaxtbe.update_plan import concat_d_acts, plan_update, written_by_dtype
-from jaxtbe.varying import vary, varying_axes
 
 API = "jaxtbe.EmbeddingBags"
 

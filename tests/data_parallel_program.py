@@ -123,7 +123,31 @@ def check_tables_under_vmap():
         raise AssertionError("mapped tables were not refused")
 
 
+def check_changes_of_devices(implementation):
+    """What each device changed with its own samples does not leave a shard_map as the same on all."""
+    emb, params, _, stacked = make(implementation)
+
+    def assigned(params, bags):
+        return emb.assign(params, first(bags), {"x": jnp.ones((2, 3))})
+
+    def explicit(params, bags):
+        tx = jaxtbe.optim.sgd(0.1)
+        grads = emb.gradient(first(bags), {"x": jnp.ones((2, 3))})
+        return optax.apply_updates(params, tx.update(grads, tx.init(params), params)[0])
+
+    for change in (assigned, explicit):
+        try:
+            jax.jit(shard(change, True))(params, stacked)
+        except ValueError as e:
+            assert "out_specs" in str(e), e
+        else:
+            raise AssertionError(f"{change.__name__}: tables that differ left as one")
+        each = jax.jit(shard(lambda p, b, change=change: jax.tree.map(lambda x: x[None], change(p, b)), True, P("d")))
+        assert not np.array_equal(*each(params, stacked).tables["t"])
+
+
 for implementation in ("native", "xla"):
+    check_changes_of_devices(implementation)
     check_forward(implementation)
     check_dense_gradients(implementation)
     check_sparse_gradients(implementation)

@@ -6,11 +6,13 @@ import re
 import jax
 import optax
 import pytest
-from composition import page
+from composition import idioms, model, page
 from composition.cells import AROUND_TOOLS, EQUAL, NOT_LAZY, PLACES, TOOLS, cure_of, sparse_partition
 from composition.idioms import DENSE, IDIOMS, SPARSE
 from composition.model import RATE, differs, loss, train
 from composition.transformations import AROUND, ELSEWHERE, PLAIN, of_optax
+
+import jaxtbe
 
 # Of optax itself: deprecations, and a transformation that promotes ranks.
 pytestmark = [
@@ -79,8 +81,6 @@ def test_the_cure_is_equal(name, place):
 
 
 def dense_through_bags(tx):
-    from composition import model
-
     @functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
     def step(params, state, batch):
         value, grads = jax.value_and_grad(loss)(params, batch)
@@ -114,6 +114,14 @@ def test_idiom(name):
         return assert_equal(idiom.program(SPARSE), want)
     assert_refused(lambda: idiom.program(SPARSE), idiom.refused)
     assert_equal(idiom.instead(SPARSE), want)
+
+
+@pytest.mark.parametrize("name", IDIOMS)
+def test_idiom_with_the_reference_implementation(name, monkeypatch):
+    emb = jaxtbe.EmbeddingBags(model.EMB.tables, model.EMB.features, implementation="xla")
+    monkeypatch.setattr(model, "EMB", emb)
+    monkeypatch.setattr(idioms, "EMB", emb)
+    test_idiom(name)
 
 
 def test_the_page_is_written_from_these_tables():

@@ -12,6 +12,7 @@ from jaxtbe.ops.batching import fold_ids, refuse_tables, spread
 from jaxtbe.ops.implementation import use_native
 from jaxtbe.ops.layout import FeatureLayout, check_features, encode_features
 from jaxtbe.ops.lookup import repeat_features
+from jaxtbe.ops.native_call import native_call
 from jaxtbe.ops.operands import check_call, check_list
 from jaxtbe.ops.signatures import OPS
 
@@ -70,5 +71,5 @@ def _id_weights_grad_mapped(static, axis_size, mapped, d_acts, tables, ids, offs
 def _id_weights_grad(d_acts, tables, ids, offsets, *, features, implementation):
     if not use_native(implementation):
         return reference.id_weights_grad.id_weights_grad(d_acts, tables, ids, offsets, features=features)
-    call = jax.ffi.ffi_call("jaxtbe_id_weights_grad", jax.ShapeDtypeStruct(ids.shape, jnp.float32))
+    call = native_call("jaxtbe_id_weights_grad", jax.ShapeDtypeStruct(ids.shape, jnp.float32))
     return call(d_acts, ids, offsets, *tables, layout=encode_features(features), num_tables=len(tables))

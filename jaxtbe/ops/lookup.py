@@ -12,6 +12,7 @@ from jaxtbe import reference
 from jaxtbe.ops.batching import fold_ids, refuse_tables, spread
 from jaxtbe.ops.implementation import use_native
 from jaxtbe.ops.layout import FeatureLayout, check_features, encode_features
+from jaxtbe.ops.native_call import native_call
 from jaxtbe.ops.operands import check_call, check_list, check_static
 from jaxtbe.ops.signatures import OPS
 
@@ -85,7 +86,7 @@ def _lookup(tables, ids, offsets, id_weights, *, features, columns, implementati
     if not use_native(implementation):
         return reference.lookup.lookup(tables, ids, offsets, id_weights, features=features, columns=columns)
     batch = (offsets.shape[0] - 1) // len(features)
-    call = jax.ffi.ffi_call(
+    call = native_call(
         "jaxtbe_lookup",
         (
             jax.ShapeDtypeStruct((batch, columns), jnp.float32),

@@ -11,6 +11,7 @@ from jaxtbe import reference
 from jaxtbe.errors import value_error
 from jaxtbe.ops.batching import not_mapped
 from jaxtbe.ops.implementation import use_native
+from jaxtbe.ops.native_call import native_call
 from jaxtbe.ops.operands import check_call, check_list, check_static, whole_number
 from jaxtbe.ops.signatures import OPS, RESET_STATE
 
@@ -60,7 +61,7 @@ def reset_rows(
 
 def _native_reset_rows(table, states, slots, ids, seed, *, table_number, scale):
     in_place = [table, *states]
-    call = jax.ffi.ffi_call(
+    call = native_call(
         "jaxtbe_reset_rows",
         [jax.ShapeDtypeStruct(x.shape, x.dtype) for x in in_place],
         input_output_aliases={3 + i: i for i in range(len(in_place))},

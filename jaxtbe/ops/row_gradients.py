@@ -11,6 +11,7 @@ from jaxtbe.ops.batching import not_mapped
 from jaxtbe.ops.check_backward import check_backward
 from jaxtbe.ops.implementation import use_native
 from jaxtbe.ops.layout import encode_lookups, encode_shapes, encode_sources
+from jaxtbe.ops.native_call import native_call
 from jaxtbe.ops.signatures import OPS
 from jaxtbe.ops.update import UpdateLookup
 
@@ -19,7 +20,7 @@ def _call(name: str, results, lookups: Sequence[UpdateLookup], shapes, duplicate
     """One of the two targets, which take the same operands."""
     capacity = sum(l.ids.shape[0] for l in lookups)
     scratch_bytes = _native.row_gradients_scratch_bytes(capacity, max(dim for _, dim in shapes), len(shapes))
-    call = jax.ffi.ffi_call(name, (jax.ShapeDtypeStruct((scratch_bytes,), jnp.uint8), *results(capacity)))
+    call = native_call(name, (jax.ShapeDtypeStruct((scratch_bytes,), jnp.uint8), *results(capacity)))
     _, *out = call(
         *(x for l in lookups for x in l.operands()),
         lookups=encode_lookups(lookups),

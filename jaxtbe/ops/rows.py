@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from jaxtbe.ops.batching import not_mapped
 from jaxtbe.ops.implementation import use_native
+from jaxtbe.ops.native_call import native_call
 from jaxtbe.ops.operands import check_call, check_list
 from jaxtbe.ops.signatures import ONE_COLUMN, OPS
 
@@ -40,7 +41,7 @@ def gather_rows(
 def _gather_rows(tables, rows, starts, *, native):
     dim = tables[0].shape[1]
     if native:
-        call = jax.ffi.ffi_call("jaxtbe_gather_rows", jax.ShapeDtypeStruct((rows.shape[0], dim), jnp.float32))
+        call = native_call("jaxtbe_gather_rows", jax.ShapeDtypeStruct((rows.shape[0], dim), jnp.float32))
         return call(rows, starts, *tables)  # type: ignore[return-value]
     out, owner = jnp.zeros((rows.shape[0], dim), jnp.float32), _owner(rows, starts)
     for t, table in enumerate(tables):
@@ -82,7 +83,7 @@ def store_rows(
 
 def _store_rows(tables, rows, starts, values, tokens, *, native):
     if native:
-        call = jax.ffi.ffi_call(
+        call = native_call(
             "jaxtbe_store_rows",
             tuple(jax.ShapeDtypeStruct(t.shape, t.dtype) for t in tables),
             input_output_aliases={3 + t: t for t in range(len(tables))},

@@ -14,6 +14,7 @@ from jaxtbe.ops.batching import not_mapped
 from jaxtbe.ops.check_backward import check_backward
 from jaxtbe.ops.implementation import use_native
 from jaxtbe.ops.layout import SourceLayout, encode_lookups, encode_shapes, encode_sources
+from jaxtbe.ops.native_call import native_call
 from jaxtbe.ops.operands import Symbols, check_call, check_list, check_static
 from jaxtbe.ops.rule import Rule, State
 from jaxtbe.ops.signatures import ELEMENT_STATE, OPS, ROW_STATE
@@ -140,7 +141,7 @@ def _native_update(tables, states, hyper, noise, lookups, tokens, *, rule, dupli
     )
     in_place = [*tables, *(s for of_table in states for s in of_table)]
     before = [hyper, noise, *(x for l in lookups for x in l.operands())]
-    call = jax.ffi.ffi_call(
+    call = native_call(
         "jaxtbe_update",
         (scratch, *(jax.ShapeDtypeStruct(x.shape, x.dtype) for x in in_place)),
         input_output_aliases={len(before) + i: 1 + i for i in range(len(in_place))},

@@ -9,6 +9,7 @@ from jax.custom_batching import custom_vmap
 from jaxtbe import reference
 from jaxtbe.ops.batching import fold_ids, refuse_tables
 from jaxtbe.ops.implementation import use_native
+from jaxtbe.ops.native_call import native_call
 from jaxtbe.ops.operands import check_call
 from jaxtbe.ops.signatures import OPS
 from jaxtbe.ops.zch_codes import check_access, encode_access, probe_attributes
@@ -62,7 +63,7 @@ def _zch_find(identities, ids, offsets, *, zch, access, implementation):
     if not use_native(implementation):
         return reference.zch_find.zch_find(identities, ids, offsets, zch=zch, access=access)
     shape = (ids.shape[0],)
-    call = jax.ffi.ffi_call(
+    call = native_call(
         "jaxtbe_zch_find", (jax.ShapeDtypeStruct(shape, jnp.int32), jax.ShapeDtypeStruct(shape, jnp.int8))
     )
     rows, status = call(identities, ids, offsets, access=encode_access(access), **probe_attributes(zch))

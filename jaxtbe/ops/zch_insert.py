@@ -10,6 +10,7 @@ import numpy as np
 from jaxtbe import _native, reference
 from jaxtbe.ops.batching import not_mapped
 from jaxtbe.ops.implementation import use_native
+from jaxtbe.ops.native_call import native_call
 from jaxtbe.ops.operands import check_call, whole_number
 from jaxtbe.ops.signatures import OPS
 from jaxtbe.ops.zch_codes import COUNTERS, check_access, encode_access, insert_attributes
@@ -107,7 +108,7 @@ def _native_insert(slots, batch, now, ttl, *, zch, access) -> ZchInserted:
         aliases[3] = len(results)
         in_place.append(slots.counts)
         results.append(_like(slots.counts))
-    call = jax.ffi.ffi_call("jaxtbe_zch_insert", results, input_output_aliases=aliases)
+    call = native_call("jaxtbe_zch_insert", results, input_output_aliases=aliases)
     identities, last_seen, occupancy, *rest = call(
         *in_place,
         batch.ids,

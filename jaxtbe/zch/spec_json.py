@@ -60,22 +60,52 @@ def from_json(text: str, expected: Tables | None = None) -> dict[str, TableLayou
     """
     api = "jaxtbe.zch.from_json"
     try:
-        spec = json.loads(text)
-        known = spec["format"] == _FORMAT and spec["version"] == _VERSION and spec["hash"] == _HASH
-    except (ValueError, TypeError, KeyError):
-        known = False
-    if not known:
+        spec = json.loads(text, object_pairs_hook=_unique)
+    except (ValueError, TypeError, RecursionError):
+        spec = None
+    known = {"format": _FORMAT, "version": _VERSION, "hash": _HASH}
+    if not isinstance(spec, dict) or {k: spec.get(k) for k in known} != known or type(spec["version"]) is not int:
         raise value_error(
             api,
             "text",
             f"format {_FORMAT!r}, version {_VERSION}",
-            repr(text[:60]),
+            repr(text)[:60],
             "Pass what to_json of this version wrote",
         )
-    tables = {name: TableLayout(table["rows"], Zch(**table["zch"])) for name, table in spec["tables"].items()}
+    written = spec.get("tables")
+    if not isinstance(written, dict):
+        raise value_error(
+            api, "tables", "an object of tables", type(written).__name__, "Pass what to_json wrote, unchanged"
+        )
+    tables = {name: _layout(api, name, table) for name, table in written.items()}
     if expected is not None:
         _compare(api, tables, _layouts(expected))
     return tables
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object. One with a key twice is none of ours."""
+    return dict(pairs) if len(dict(pairs)) == len(pairs) else {"": None}
+
+
+def _layout(api: str, name: str, table: Any) -> TableLayout:
+    """One table of a text, whatever the text holds in its place."""
+    options = {f.name for f in dataclasses.fields(Zch)}
+    remedy = "Pass what to_json wrote, unchanged"
+    if not isinstance(table, dict) or set(table) != {"rows", "zch"} or not isinstance(table["zch"], dict):
+        raise value_error(api, f"table {name!r}", "rows and zch", repr(table)[:60], remedy)
+    rows = table["rows"]
+    if type(rows) is not int or not 1 <= rows < 2**31:
+        raise value_error(api, f"table {name!r}", "1 <= rows < 2**31", repr(rows)[:60], remedy)
+    if set(table["zch"]) != options:
+        odd = sorted(options ^ set(table["zch"]))
+        raise value_error(api, f"table {name!r}", f"the options {sorted(options)}", f"others in {odd}"[:60], remedy)
+    try:
+        zch = Zch(**table["zch"])
+        zch.check(name, rows)
+    except (TypeError, ValueError) as e:
+        raise value_error(api, f"table {name!r}", "options of a jaxtbe.Zch", str(e).rstrip("."), remedy) from e
+    return TableLayout(rows, zch)
 
 
 def _layouts(tables: Tables) -> Mapping[str, TableLayout | tuple[int, Zch]]:
