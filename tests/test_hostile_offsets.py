@@ -125,3 +125,20 @@ def test_a_batch_without_samples(implementation):
     assert got["lookup"][0].shape == (0, COLUMNS) and (np.asarray(got["count_faults"]) == [0, -1]).all()
     np.testing.assert_array_equal(got["update"][0][0], of["table"])
     assert not got["id_weights_grad"].any() and (got["row_gradients"][0] == -1).all()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_starts_of_rows(seed, implementation):
+    rng = np.random.default_rng(seed)
+    rows, values = rng.permutation(10).astype(np.int32), rng.normal(size=(10, DIM)).astype(np.float32)
+    starts = rng.integers(-3, 13, 4).astype(np.int32)
+    honest = np.maximum.accumulate(np.clip(starts, 0, 10)).astype(np.int32)
+    tables = [rng.normal(size=(ROWS, DIM)).astype(np.float32) for _ in range(3)]
+    use = {"implementation": implementation}
+    for other, of in ((starts, "xla"), (honest, implementation)):
+        got = ops.gather_rows(tables, rows, starts, **use), ops.store_rows(tables, rows, starts, values, **use)
+        want = (
+            ops.gather_rows(tables, rows, other, implementation=of),
+            ops.store_rows(tables, rows, other, values, implementation=of),
+        )
+        zch_cases.assert_same(got, want, f"seed {seed}")

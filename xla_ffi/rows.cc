@@ -8,13 +8,13 @@ namespace jaxtbe {
 namespace {
 
 RowsArgs MakeArgs(const std::vector<RowsTable>& tables, DType dtype, int64_t dim, const ffi::BufferR1<ffi::S32>& rows,
-                  const ffi::BufferR1<ffi::S32>& starts) {
+                  const int32_t* starts) {
   return {dtype,
           tables.data(),
           static_cast<int64_t>(tables.size()),
           dim,
           rows.typed_data(),
-          starts.typed_data(),
+          starts,
           static_cast<int64_t>(rows.element_count())};
 }
 
@@ -40,7 +40,9 @@ ffi::Error GatherRowsImpl(ContextArg context, ffi::BufferR1<ffi::S32> rows, ffi:
     dtype = TableDType(*table);
     tables.push_back({table->untyped_data(), table->dimensions()[0]});
   }
-  const RowsArgs args = MakeArgs(tables, dtype, dim, rows, starts);
+  RisingOffsets rising;
+  const int32_t* begins = rising.Of(starts.typed_data(), starts.dimensions()[0], rows.dimensions()[0]);
+  const RowsArgs args = MakeArgs(tables, dtype, dim, rows, begins);
   return RunOn(context, [&](const auto& on) { return GatherRows(args, out->typed_data(), on); });
 }
 
@@ -59,7 +61,9 @@ ffi::Error StoreRowsImpl(ContextArg context, ffi::BufferR1<ffi::S32> rows, ffi::
     dtype = TableDType(**table);
     tables.push_back({(*table)->untyped_data(), (*table)->dimensions()[0]});
   }
-  const RowsArgs args = MakeArgs(tables, dtype, dim, rows, starts);
+  RisingOffsets rising;
+  const int32_t* begins = rising.Of(starts.typed_data(), starts.dimensions()[0], rows.dimensions()[0]);
+  const RowsArgs args = MakeArgs(tables, dtype, dim, rows, begins);
   return RunOn(context, [&](const auto& on) { return StoreRows(args, values.typed_data(), on); });
 }
 

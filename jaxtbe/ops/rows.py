@@ -12,10 +12,12 @@ from jaxtbe.ops.implementation import use_native
 from jaxtbe.ops.native_call import native_call
 from jaxtbe.ops.operands import check_call, check_list
 from jaxtbe.ops.signatures import ONE_COLUMN, OPS
+from jaxtbe.reference.positions import rising
 
 
 def _owner(rows: jax.Array, starts: jax.Array) -> jax.Array:
     """i32[N]: which table each entry belongs to."""
+    starts = rising(starts, rows.shape[0])
     return jnp.searchsorted(starts, jnp.arange(rows.shape[0], dtype=jnp.int32), side="right") - 1
 
 
