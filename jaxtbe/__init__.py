@@ -16,6 +16,7 @@ from jaxtbe.huge_pages import use_huge_pages as use_huge_pages
 from jaxtbe.ids import pack_ids as pack_ids
 from jaxtbe.ids import unpack_ids as unpack_ids
 from jaxtbe.initializers import initializer as initializer
+from jaxtbe.interrupts import hold_interrupts as hold_interrupts
 from jaxtbe.lazy import lazy_names
 from jaxtbe.module import EmbeddingBags as EmbeddingBags
 from jaxtbe.overwrite import Overwrite as Overwrite

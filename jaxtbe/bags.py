@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxtbe.errors import type_error
+from jaxtbe.errors import type_error, value_error
 
 
 @jax.tree_util.register_pytree_with_keys_class
@@ -40,6 +40,8 @@ class Bags:
     shards: int = 1
 
     def __post_init__(self):
+        if isinstance(self.batch_size, bool) or not isinstance(self.batch_size, int) or self.batch_size < 1:
+            raise value_error("jaxtbe.Bags", "batch_size", "at least 1", repr(self.batch_size), "Skip empty batches")
         allowed = {
             "ids": ("int32", "uint32"),
             "offsets": ("int32",),
