@@ -1,5 +1,8 @@
 #include "csrc/cpu/zch_matching.h"
 
+#include <algorithm>
+#include <vector>
+
 #include "csrc/cpu/prefetched.h"
 
 namespace jaxtbe {
@@ -38,6 +41,31 @@ MatchingCounts SlotMatching::Run(Range entries) const {
   }
   choose.Flush();
   settle.Flush();
+  return counts;
+}
+
+MatchingCounts SlotMatching::RunInOrder() const {
+  MatchingCounts counts;
+  std::vector<uint32_t> order;
+  for (int64_t i = 0; i < missing_.capacity(); ++i) {
+    const uint32_t index = static_cast<uint32_t>(i);
+    if (missing_[index].id == kNoId) continue;
+    if (missing_[index].count >= admit_after_) {
+      order.push_back(index);
+    } else {
+      ++counts.unadmitted;
+    }
+  }
+  std::sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) { return claims_.Precedes(a, b); });
+  for (const uint32_t index : order) {
+    const Claimant claimant = ClaimantOf(missing_, layout_, index);
+    const int32_t slot = chooser_.BestFree(claimant, [&](int32_t s) { return claims_.IsFree(s); });
+    if (slot < 0) {
+      ++counts.failures;
+    } else {
+      claims_.Offer(slot, index);
+    }
+  }
   return counts;
 }
 

@@ -32,6 +32,11 @@ class SlotMatching {
   // claims are final. The counts are right in sum: a failing chain may leave an id of another part without a slot.
   MatchingCounts Run(Range entries) const;
 
+  // The same outcome for all entries, one claim after another in order of precedence: nobody is ever displaced, and
+  // every id looks at its window once. For LRU with wide windows, where all ids want the same oldest slots, and
+  // deferred acceptance would look at a window again for each of them.
+  MatchingCounts RunInOrder() const;
+
  private:
   void PrefetchHome(Window window) const;
 

@@ -41,6 +41,22 @@ class SlotChooser {
     return policy_ == Eviction::kLru ? NextEmptyThenOldest(claimant, choice) : NextNearest(claimant, choice);
   }
 
+  // The slot that the claimant wants most among those of which `is_free(slot)` holds, or -1. With LRU.
+  template <class IsFree>
+  JAXTBE_HD int32_t BestFree(const Claimant& claimant, IsFree is_free) const {
+    int32_t best = -1;
+    for (int32_t distance = 0; distance < layout_.length(); ++distance) {
+      const int32_t slot = layout_.SlotAt(claimant.window, distance);
+      if (slots_.identities[slot] == kNoId) {
+        if (is_free(slot)) return slot;  // the nearest empty one
+      } else if (Evictable(slot, claimant) && (best < 0 || slots_.last_seen[slot] < slots_.last_seen[best]) &&
+                 is_free(slot)) {
+        best = slot;
+      }
+    }
+    return best;
+  }
+
   JAXTBE_HD int32_t SlotOf(const Claimant& claimant, const Choice& choice) const {
     return layout_.SlotAt(claimant.window, choice.distance);
   }

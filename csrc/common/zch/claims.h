@@ -48,6 +48,15 @@ class SlotClaims {
     }
   }
 
+  // Whether nobody holds the slot, protected ones included.
+  JAXTBE_HD bool IsFree(int32_t slot) const {
+    for (int64_t i = Start(slot);; i = i + 1 == capacity_ ? 0 : i + 1) {
+      const uint64_t held = AtomicLoad(entries_ + i);
+      if (held == kFree) return true;
+      if (SlotOf(held) == slot) return false;
+    }
+  }
+
   // Calls f(slot, claimant) for the final claims among the entries of a range.
   template <class F>
   JAXTBE_HD void ForEachWinner(int64_t begin, int64_t end, F f) const {
@@ -72,6 +81,7 @@ class SlotClaims {
   }
 
   // A strict order over the claimants: ids, and first positions, are distinct.
+  friend class SlotMatching;
   JAXTBE_HD bool Precedes(uint32_t a, uint32_t b) const {
     if (b == kProtected) return false;
     if (a == kProtected) return true;
