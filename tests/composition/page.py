@@ -32,8 +32,9 @@ Where they stand:
 
 """
 NOTES = """
-`optax.zero_nans` in front of a table optimizer zeroes the NaNs of single activations, not of whole rows: it is equal where a
-sample's gradient is NaN as a whole or not at all.
+`optax.zero_nans` in front of a table optimizer is equal as long as no gradient is NaN. Of a row to which several samples
+contribute, it leaves out those that are NaN, where the dense gradient of the row is NaN, and zeroed, as a whole.
+`jaxtbe.optim.skip_nonfinite` leaves out the step.
 
 `optax.set_to_zero` leaves tables as they are; `jaxtbe.optim.freeze` does so without sorting the batch.
 
