@@ -316,5 +316,5 @@ def test_the_notebook_runs(capsys):
 
 def test_a_missing_data_wheel_prints_the_line_that_installs_it():
     report = load_example("report")
-    with pytest.raises(SystemExit, match="pip install --no-deps no-such-data==1.0"):
+    with pytest.raises(SystemExit, match=r"pip install --no-deps no-such-data==1.0"):
         report.data_wheel("no-such-data==1.0")
