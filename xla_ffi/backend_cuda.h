@@ -21,7 +21,8 @@ using ContextArg = cudaStream_t;
 inline cudaStream_t StreamOf(ContextArg stream) { return stream; }
 #endif
 
-// Offsets lie on the device: the kernels themselves take broken ones for bags that do not overlap.
+// Offsets lie on the device, and the kernels take broken ones as they are: no read or write is out of bounds, but bags
+// that overlap race in the gradient of id weights.
 struct RisingOffsets {
   const int32_t* Of(const int32_t* offsets, int64_t, int64_t) { return offsets; }
 };
