@@ -152,6 +152,7 @@ def test_injected_hyperparameters_keep_their_precision(dtype):
     want = stepped(optim.adam(0.1))
     exact = optax.inject_hyperparams(optim.adam, hyperparam_dtype=jnp.float32)(learning_rate=0.1)
     np.testing.assert_array_equal(stepped(exact), want)
+    np.testing.assert_array_equal(stepped(optim.inject_hyperparams(optim.adam)(learning_rate=0.1)), want)
     of_params = optax.inject_hyperparams(optim.adam)(learning_rate=0.1)
     if dtype == jnp.float32:
         np.testing.assert_array_equal(stepped(of_params), want)

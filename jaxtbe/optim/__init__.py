@@ -18,6 +18,7 @@ from jaxtbe.optim.gradient_tools import sum_stacked as sum_stacked
 from jaxtbe.optim.in_front import clip_by_global_norm as clip_by_global_norm
 from jaxtbe.optim.in_front import scale as scale
 from jaxtbe.optim.in_front import scale_by_schedule as scale_by_schedule
+from jaxtbe.optim.inject_hyperparams import inject_hyperparams as inject_hyperparams
 from jaxtbe.optim.labels import labels as labels
 from jaxtbe.optim.lamb import lamb as lamb
 from jaxtbe.optim.lars_sgd import lars_sgd as lars_sgd

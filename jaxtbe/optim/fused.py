@@ -114,7 +114,7 @@ def _check_precision(number: Any) -> None:
             "hyperparameters",
             "float32 or Python numbers",
             dtype.name,
-            "Pass hyperparam_dtype=jnp.float32 to optax.inject_hyperparams, and let schedules return float32",
+            "Use jaxtbe.optim.inject_hyperparams, or hyperparam_dtype=jnp.float32 of optax's; let schedules return float32",
         )
 
 

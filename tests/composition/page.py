@@ -38,8 +38,8 @@ contribute, it leaves out those that are NaN, where the dense gradient of the ro
 
 `optax.set_to_zero` leaves tables as they are; `jaxtbe.optim.freeze` does so without sorting the batch.
 
-`optax.inject_hyperparams(jaxtbe.optim.adam)` works; with 16-bit tables alone it needs `hyperparam_dtype=jnp.float32`, and says
-so.
+`optax.inject_hyperparams(jaxtbe.optim.adam)` works; with 16-bit tables alone optax rounds 0.999 to 1, which is refused, and
+`jaxtbe.optim.inject_hyperparams` keeps the numbers.
 
 ## Around a whole optimizer
 
