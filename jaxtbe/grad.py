@@ -85,9 +85,10 @@ def value_and_grad(
             loss, aux = out if has_aux else (out, None)
             return loss, (aux, [(l.bags, l.faults) for l in recording.lookups], recording)
 
-        lookups, log_taps = _find_lookups(run, dense, tables)
-        taps = [make_taps(l.spec, l.batch_size) for l in lookups]
         abouts = [{name: Guarded(name) for name in of if name not in dense_names} for of in tables]
+        guarded = [about for of in abouts for about in of.values()]
+        lookups, log_taps = _find_lookups(run, dense, tables, guarded)
+        taps = [make_taps(l.spec, l.batch_size) for l in lookups]
         nested: dict[str, tuple[int, Spec, int]] = {}
 
         def loss_fn(dense, taps, log_taps, guards, dense_uses):
@@ -98,9 +99,7 @@ def value_and_grad(
                 }
                 for of, about, taps_of, uses in zip(tables, abouts, guards, dense_uses, strict=True)
             ]
-            loss, (aux, found, recording) = run(
-                dense, seen, taps, log_taps, tables, [about for of in abouts for about in of.values()]
-            )
+            loss, (aux, found, recording) = run(dense, seen, taps, log_taps, tables, guarded)
             nested.update(recording.nested)
             return loss, (aux, found)
 
@@ -186,13 +185,15 @@ def _replace(leaves, dense, seen) -> list[Any]:
     ]
 
 
-def _find_lookups(run, dense, tables) -> tuple[list[_Static], dict[str, jax.Array]]:
+def _find_lookups(run, dense, tables, guarded) -> tuple[list[_Static], dict[str, jax.Array]]:
     """One abstract run of the loss, to learn which taps it needs, and which of the lookups in nested transformations."""
     found: list[_Static] = []
     nested: dict[str, Any] = {}
 
     def probe(dense, tables):
-        loss, (_, _, recording) = run(dense, tables, None)
+        loss, (_, _, recording) = run(
+            dense, tables, None, guarded=guarded
+        )  # JAX may not run inner jitted functions again
         found.extend(_Static(l.params, l.spec, l.bags.batch_size) for l in recording.lookups)
         nested.update(recording.nested)
         return loss

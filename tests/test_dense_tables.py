@@ -163,3 +163,12 @@ def test_unknown_names_and_positions():
         ):
             call()
     np.testing.assert_array_equal(jaxtbe.grad(loss, argnums=-1)(params).lookups[0].d_acts["x"], 1.0)
+
+
+@pytest.mark.parametrize("wrap", [jax.jit, jax.checkpoint])
+def test_a_loss_that_is_a_nested_transformation_says_so(wrap):
+    emb, params, bags = make()
+    with pytest.raises(
+        RuntimeError, match="expected a lookup in the loss itself, got one inside a nested transformation"
+    ):
+        jaxtbe.grad(wrap(lambda p: jnp.sum(emb.concat(p, bags))))(params)

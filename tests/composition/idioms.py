@@ -184,7 +184,7 @@ def leaks(side):
         return jax.jit(lambda p: side.apply(p, side.grad(side.loss)(p, side.batches[0])))(start())
 
 
-def strict(side, **config):
+def strict(side):
     with jax.debug_nans(True), jax.numpy_rank_promotion("warn"):
         return step(side)
 

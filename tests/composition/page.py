@@ -55,17 +55,7 @@ def text() -> str:
         parts.append(f"| {idiom.words} | {'equal' if idiom.refused is None else 'refused'} | {idiom.cure} |\n")
     parts.append(OPTAX)
     parts += [f"* {name}: {place.words};\n" for name, place in PLACES.items()]
-    short = {
-        "front": "front",
-        "front of tables": "front of tables",
-        "behind": "behind",
-        "behind tables": "behind tables",
-    }
-    parts.append(
-        "\n| `optax.` | "
-        + " | ".join([*short.values(), "dense", "lazy"])
-        + " | instead, in front | instead, behind |\n"
-    )
+    parts.append("\n| `optax.` | " + " | ".join(PLACES) + " | instead, in front | instead, behind |\n")
     parts.append("|---" * 9 + "|\n")
     for name in PLAIN:
         marks = ["equal" if name in EQUAL[place] else "refused" for place in PLACES]

@@ -3,7 +3,6 @@
 import inspect
 
 import jax
-import jax.numpy as jnp
 import optax
 
 SCHEDULE = optax.linear_schedule(1.0, 0.1, 4)
@@ -130,7 +129,3 @@ def of_optax() -> list[str]:
         if "GradientTransformation" in returned or name == "MultiSteps":
             names.append(name)
     return names
-
-
-def ones_like(tree):
-    return jax.tree.map(jnp.ones_like, tree)
