@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxtbe import ops
-from jaxtbe.embedding_grad import EmbeddingGrad
+from jaxtbe.embedding_grad import ALTERED, EmbeddingGrad
 from jaxtbe.errors import type_error, value_error
 from jaxtbe.ids import unpack_ids
 from jaxtbe.names import name_of
@@ -102,6 +102,14 @@ def _raise_faults(spec: Spec, faults: np.ndarray) -> None:
 
 
 def _fault(feature: str, table: str, rows: int | None, count: int, first: int) -> ValueError:
+    if first == ALTERED:
+        return value_error(
+            "jaxtbe.check",
+            f"feature {feature!r} of table {table!r}",
+            "gradients as the loss made them",
+            f"{count} whose arrays were rearranged, or whose NaNs and infinities were replaced",
+            "They trained nothing and every table is intact: use the tools of jaxtbe.optim, skip_nonfinite for NaNs",
+        )
     if first == OVERFLOW:
         return value_error(
             "jaxtbe.check",

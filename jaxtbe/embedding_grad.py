@@ -1,6 +1,7 @@
 """`EmbeddingGrad`: the sparse gradient of `EmbeddingParams`."""
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -8,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxtbe.bags import Bags
+from jaxtbe.digest import digest, is_altered, is_made_of, remember, spoiled
 from jaxtbe.errors import type_error, value_error
 from jaxtbe.opaque import is_sealed, seal, unseal
 from jaxtbe.spec import Spec
@@ -20,7 +22,10 @@ _DTYPES = {
     "id_weights": jnp.float32,
     "update_mask": jnp.bool_,
     "faults": jnp.int32,
+    "digest": jnp.uint32,
 }
+_BATCH = ("ids", "offsets", "id_weights", "update_mask")
+ALTERED = -1  # in the place of the first faulty id: the gradient's arrays are not those that the loss made
 
 
 @jax.tree_util.register_dataclass
@@ -41,9 +46,55 @@ class LookupGrad:
     @classmethod
     def of(cls, d_acts: Mapping[str, Any], bags: Bags, faults: Any, spec: Spec) -> "LookupGrad":
         """The share of a lookup of `bags`, with the faults i32[F, 2] that it counted."""
-        plain = {"faults": faults, **{n: getattr(bags, n) for n in _DTYPES if n != "faults"}}
+        plain = {"faults": faults, **{n: getattr(bags, n) for n in _BATCH}}
         sealed = {name: seal(x, name == "ids") for name, x in plain.items() if x is not None}
-        return cls(dict(d_acts), sealed, spec)
+        return cls(dict(d_acts), sealed, spec)._with_digest()
+
+    def _with_digest(self, words: Any = None) -> "LookupGrad":
+        """The share with its digest, or with `words` in its place."""
+        recorded = seal(self._digest() if words is None else words)
+        share = dataclasses.replace(self, sealed={**self.sealed, "digest": recorded})
+        remember(recorded, share._arrays())
+        return share
+
+    def _arrays(self) -> list[Any]:
+        return [*self.d_acts.values(), *(x for n, x in sorted(self.sealed.items()) if n != "digest")]
+
+    def _digest(self) -> jax.Array:
+        words = {n: jax.random.key_data(x)[..., 0] for n, x in self.sealed.items() if n != "digest"}
+        return digest(self.d_acts, words, self.spec.feature_names)
+
+    @property
+    def altered(self) -> jax.Array | None:
+        """bool[], or of the stacked shape: whether elements moved, or non-finite ones were replaced. None: surely not."""
+        recorded = self._plain("digest")
+        if is_made_of(self.sealed["digest"], self._arrays()):
+            return None
+        now = self._digest()
+        if recorded.shape != now.shape:
+            raise value_error(
+                API,
+                f"lookup of features {self.spec.feature_names}",
+                f"a digest of shape {now.shape}",
+                str(recorded.shape),
+                "Pass the gradient as it was taken",
+            )
+        return is_altered(recorded, now)
+
+    def split(self) -> "list[LookupGrad]":
+        """The shares that were stacked, each by itself."""
+        if not self.stacked:
+            return [self]
+        axes, altered = len(self.stacked), self.altered
+        sealed = {**self.sealed, "ids": seal(self._bags(altered).ids, True), "faults": seal(self._faults(altered))}
+        arrays = self.d_acts, {n: x for n, x in sealed.items() if n != "digest"}
+        flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[axes:]), arrays)
+        none = jnp.zeros(1 + len(self.spec.features), jnp.uint32)  # what was just compared needs no digest
+        shares = []
+        for i in range(math.prod(self.stacked)):
+            d_acts, sealed = jax.tree.map(lambda x, i=i: x[i], flat)
+            shares.append(dataclasses.replace(self, d_acts=d_acts, sealed=sealed)._with_digest(none))
+        return shares
 
     def _plain(self, name: str) -> jax.Array:
         array: Any = self.sealed.get(name)
@@ -59,16 +110,28 @@ class LookupGrad:
 
     @property
     def bags(self) -> Bags:
-        """What was looked up."""
-        leaves = {n: self._plain(n) for n in _DTYPES if n != "faults" and (n in self.sealed or n in ("ids", "offsets"))}
+        """What was looked up; where the share was altered, no id."""
+        return self._bags(self.altered)
+
+    def _bags(self, altered: jax.Array | None) -> Bags:
+        leaves = {n: self._plain(n) for n in _BATCH if n in self.sealed or n in ("ids", "offsets")}
+        if altered is not None:
+            leaves["ids"] = jnp.where(altered[..., None], -1, leaves["ids"])
         batch_size = (leaves["offsets"].shape[-1] - 1) // len(self.spec.features)
-        fields = (leaves.get(n) for n in ("ids", "offsets", "id_weights", "update_mask"))
+        fields = (leaves.get(n) for n in _BATCH)
         return Bags.tree_unflatten((self.spec.feature_names, batch_size, 1), tuple(fields))
 
     @property
     def faults(self) -> jax.Array:
-        """i32[F, 2], the lookup's count of faulty ids and the first of them, for each feature."""
-        return self._plain("faults")
+        """i32[F, 2], the lookup's count of faulty ids and the first of them, for each feature; 1 and `ALTERED` where it was."""
+        return self._faults(self.altered)
+
+    def _faults(self, altered: jax.Array | None) -> jax.Array:
+        faults = self._plain("faults")
+        if altered is None:
+            return faults
+        code = jnp.broadcast_to(jnp.asarray([1, ALTERED], jnp.int32), faults.shape)
+        return jnp.where(altered[..., None, None], code, faults)
 
     @property
     def stacked(self) -> tuple[int, ...]:
@@ -78,9 +141,13 @@ class LookupGrad:
     def map_gradients(self, change: Callable[[Any], Any]) -> "LookupGrad":
         """The share with `change` of each gradient; what write_only features store is no gradient and stays."""
         stores = {f.name for f in self.spec.features if f.access == "write_only"}
-        return dataclasses.replace(
+        new = dataclasses.replace(
             self, d_acts={name: d if name in stores else change(d) for name, d in self.d_acts.items()}
         )
+        altered = self.altered
+        if altered is None:
+            return new._with_digest()
+        return dataclasses.replace(new, sealed={**self.sealed, "digest": seal(spoiled(altered, new._digest()))})
 
     def __repr__(self) -> str:
         opaque = {name: jax.ShapeDtypeStruct(x.shape, _DTYPES[name]) for name, x in self.sealed.items() if is_sealed(x)}

@@ -25,17 +25,10 @@ def unstack(grad: EmbeddingGrad) -> EmbeddingGrad:
         if not share.stacked:
             shares.append(share)
         elif times <= _SHARES or share.spec.sharding is not None:
-            shares += _one_by_one(share)
+            shares += share.split()
         else:
             shares.append(_merged(share))
     return dataclasses.replace(grad, lookups=tuple(shares))
-
-
-def _one_by_one(share: LookupGrad) -> list[LookupGrad]:
-    """Each micro-batch as a share of its own."""
-    axes = len(share.stacked)
-    flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[axes:]), share)
-    return [jax.tree.map(lambda x, i=i: x[i], flat) for i in range(math.prod(share.stacked))]
 
 
 def _merged(share: LookupGrad) -> LookupGrad:

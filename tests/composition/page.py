@@ -32,9 +32,11 @@ Where they stand:
 
 """
 NOTES = """
-`optax.zero_nans` in front of a table optimizer is equal as long as no gradient is NaN. Of a row to which several samples
-contribute, it leaves out those that are NaN, where the dense gradient of the row is NaN, and zeroed, as a whole.
-`jaxtbe.optim.skip_nonfinite` leaves out the step.
+Functions of leaves that are no arithmetic are seen at the update: where elements of a gradient were moved (`jnp.flip`, `jnp.roll`
+over its leaves), or NaNs and infinities replaced (`optax.zero_nans`, `jnp.nan_to_num`), tables stay as they are, and
+`jaxtbe.check` of the optimizer state says so. So `optax.zero_nans` in front of a table optimizer is equal as long as no gradient
+is NaN; `jaxtbe.optim.skip_nonfinite` leaves out the step. A function that is mapped over the floating-point leaves alone, by a
+user's own choice, gets the gradients of activations, bag by bag: what is linear there is right.
 
 `optax.set_to_zero` leaves tables as they are; `jaxtbe.optim.freeze` does so without sorting the batch.
 
