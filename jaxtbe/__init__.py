@@ -5,24 +5,24 @@ from typing import TYPE_CHECKING
 from jaxtbe import ops as ops
 from jaxtbe import sharding as sharding
 from jaxtbe import zch as zch
-from jaxtbe.bags import Bags as Bags
-from jaxtbe.checks import check as check
-from jaxtbe.embedding_grad import EmbeddingGrad as EmbeddingGrad
-from jaxtbe.features import Feature as Feature
-from jaxtbe.filtered import filter_value_and_grad as filter_value_and_grad
-from jaxtbe.grad import grad as grad
-from jaxtbe.grad import value_and_grad as value_and_grad
-from jaxtbe.huge_pages import use_huge_pages as use_huge_pages
-from jaxtbe.ids import pack_ids as pack_ids
-from jaxtbe.ids import unpack_ids as unpack_ids
-from jaxtbe.initializers import initializer as initializer
-from jaxtbe.interrupts import hold_interrupts as hold_interrupts
-from jaxtbe.lazy import lazy_names
+from jaxtbe.autodiff.embedding_grad import EmbeddingGrad as EmbeddingGrad
+from jaxtbe.autodiff.faults import check as check
+from jaxtbe.autodiff.filtered import filter_value_and_grad as filter_value_and_grad
+from jaxtbe.autodiff.value_and_grad import grad as grad
+from jaxtbe.autodiff.value_and_grad import value_and_grad as value_and_grad
+from jaxtbe.autodiff.writeback_loss import writeback_loss as writeback_loss
+from jaxtbe.batch.bags import Bags as Bags
+from jaxtbe.batch.ids import pack_ids as pack_ids
+from jaxtbe.batch.ids import unpack_ids as unpack_ids
+from jaxtbe.model.feature import Feature as Feature
+from jaxtbe.model.initializers import initializer as initializer
+from jaxtbe.model.params import EmbeddingParams as EmbeddingParams
+from jaxtbe.model.table import Table as Table
 from jaxtbe.module import EmbeddingBags as EmbeddingBags
-from jaxtbe.overwrite import Overwrite as Overwrite
-from jaxtbe.params import EmbeddingParams as EmbeddingParams
-from jaxtbe.tables import Table as Table
-from jaxtbe.writeback import writeback_loss as writeback_loss
+from jaxtbe.support.huge_pages import use_huge_pages as use_huge_pages
+from jaxtbe.support.interrupts import hold_interrupts as hold_interrupts
+from jaxtbe.support.lazy_names import lazy_names
+from jaxtbe.writes.overwrite import Overwrite as Overwrite
 from jaxtbe.zch.config import Zch as Zch
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from types import ModuleType
 
 import jax
 
-from jaxtbe.errors import import_error
+from jaxtbe.support.errors import import_error
 
 
 def _load(name: str) -> ModuleType:

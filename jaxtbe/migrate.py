@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from jaxtbe.errors import value_error
-from jaxtbe.features import Access, Feature, Pooling
+from jaxtbe.model.feature import Access, Feature, Pooling
+from jaxtbe.model.table import Duplicates, Table
 from jaxtbe.module import EmbeddingBags
-from jaxtbe.tables import Duplicates, Table
+from jaxtbe.support.errors import value_error
 
 _POOLINGS: dict[str, Pooling] = {"SUM": "sum", "MEAN": "mean", "NONE": "none"}
 

@@ -8,27 +8,28 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxtbe import remap as remapping
-from jaxtbe.assign import assign, check_values
-from jaxtbe.bags import Bags
-from jaxtbe.build_bags import build_bags
-from jaxtbe.checks import count_faults
-from jaxtbe.embedding_grad import EmbeddingGrad, LookupGrad
-from jaxtbe.errors import type_error, value_error
-from jaxtbe.features import Feature
-from jaxtbe.lookup import check_batch, lookup, make_taps
-from jaxtbe.names import stable_id
-from jaxtbe.params import EmbeddingParams
-from jaxtbe.recording import recorded_lookup
-from jaxtbe.reset import reset_rows
+from jaxtbe import raw_ids as remapping
+from jaxtbe.autodiff.embedding_grad import EmbeddingGrad, LookupGrad
+from jaxtbe.autodiff.faults import count_faults
+from jaxtbe.autodiff.lookup import lookup, make_taps
+from jaxtbe.autodiff.recording import recorded_lookup
+from jaxtbe.batch.bags import Bags
+from jaxtbe.batch.build import build_bags
+from jaxtbe.batch.check import check_batch
+from jaxtbe.model.feature import Feature
+from jaxtbe.model.params import EmbeddingParams
+from jaxtbe.model.spec import Implementation, Spec
+from jaxtbe.model.table import Table
 from jaxtbe.sharding.batch import gather_bags, global_bags
 from jaxtbe.sharding.guard import refuse_split_table
 from jaxtbe.sharding.init import init_table as init_sharded
 from jaxtbe.sharding.placement import make_sharding
 from jaxtbe.sharding.route import mark_overflow
 from jaxtbe.sharding.trees import shardings_of
-from jaxtbe.spec import Implementation, Spec
-from jaxtbe.tables import Table
+from jaxtbe.support.errors import type_error, value_error
+from jaxtbe.support.names import stable_id
+from jaxtbe.writes.assign import assign, check_values
+from jaxtbe.writes.reset import reset_rows
 from jaxtbe.zch import ZchReport, ZchState
 
 

@@ -4,7 +4,7 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from jaxtbe.grad import value_and_grad as _value_and_grad
+from jaxtbe.autodiff.value_and_grad import value_and_grad as _value_and_grad
 
 
 def value_and_grad(

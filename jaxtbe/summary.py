@@ -8,11 +8,11 @@ import jax
 import numpy as np
 
 from jaxtbe import zch
-from jaxtbe.errors import type_error, value_error
-from jaxtbe.params import EmbeddingParams, is_params
-from jaxtbe.spec import Spec
-from jaxtbe.tables import Table
-from jaxtbe.text import array_bytes, bytes_text, columns_text, dtype_text, tree_text
+from jaxtbe.model.params import EmbeddingParams, is_params
+from jaxtbe.model.spec import Spec
+from jaxtbe.model.table import Table
+from jaxtbe.support.errors import type_error, value_error
+from jaxtbe.support.text import array_bytes, bytes_text, columns_text, dtype_text, tree_text
 
 API = "jaxtbe.EmbeddingBags.summary"
 
@@ -143,7 +143,7 @@ def _find_params(spec: Spec, tree: Any) -> EmbeddingParams:
 
 def _find_states(spec: Spec, opt_state: Any) -> dict[str, Any]:
     """Table name to the optimizer state of the first parameters with all these tables."""
-    from jaxtbe.optimizer_state import is_optimizer
+    from jaxtbe.writes.optimizer_state import is_optimizer
 
     names = {t.name for t in spec.tables}
 

@@ -12,7 +12,7 @@ MARK = "\0"
 
 @dataclasses.dataclass(frozen=True)
 class Message:
-    """One call of a helper of `jaxtbe.errors`.
+    """One call of a helper of `jaxtbe.support.errors`.
 
     Args:
       pattern: `<api>: <object>: expected <what>, got <what>` with `MARK` for whatever is filled in.
@@ -44,7 +44,7 @@ def messages_of(source: str, name: str) -> list[Message]:
 
 
 def other_raises(source: str, name: str) -> list[str]:
-    """Raises that do not go through a helper of `jaxtbe.errors`: each would be a message of another form."""
+    """Raises that do not go through a helper of `jaxtbe.support.errors`: each would be a message of another form."""
     tree = ast.parse(source)
     functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
     makers = {f.name for f in functions if any(_is_call_of(c, HELPERS) for c in _own_calls(f))}

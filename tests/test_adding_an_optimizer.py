@@ -56,7 +56,7 @@ def test_the_page_adds_an_optimizer(tmp_path):
     struct, include, entry = blocks("cpp")
     python, export = blocks("py")
     (sources / "csrc/common/optim/momentum.h").write_text(struct)
-    (sources / "jaxtbe/optim/momentum.py").write_text(python)
+    (sources / "jaxtbe/optim/rules/momentum.py").write_text(python)
     insert_after_last(sources / "csrc/common/optim/rules.h", r'^#include "csrc/common/optim/.*\n', include)
     insert_after_last(sources / "csrc/common/optim/rules.h", r"^  X\(\w+\)$", entry.rstrip(), prefix=" \\\n")
     insert_after_last(sources / "jaxtbe/optim/__init__.py", r"^from jaxtbe.optim.*\n", export)

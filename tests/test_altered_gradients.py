@@ -9,7 +9,7 @@ import optax
 import pytest
 
 import jaxtbe
-from jaxtbe import embedding_grad
+from jaxtbe.autodiff import embedding_grad
 
 ROWS, DIM, SAMPLES = 12, 3, 4
 EMB = jaxtbe.EmbeddingBags(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import jaxtbe
-from jaxtbe.build_bags import round_capacity
+from jaxtbe.batch.build import round_capacity
 
 EMB = jaxtbe.EmbeddingBags(
     [jaxtbe.Table("t", rows=100, dim=4)], [jaxtbe.Feature("a", table="t"), jaxtbe.Feature("b", table="t")]

@@ -47,7 +47,7 @@ def test_entries_are_unique_and_explained():
 
 @pytest.mark.parametrize("file", FILES, ids=lambda f: str(f.relative_to(messages.PACKAGE)))
 def test_raises_go_through_the_helpers(file):
-    assert not messages.other_raises(file.read_text(), file.name), "raise through jaxtbe.errors"
+    assert not messages.other_raises(file.read_text(), file.name), "raise through jaxtbe.support.errors"
 
 
 SAMPLE = """

@@ -11,7 +11,7 @@ import zch_cases
 import jaxtbe
 from jaxtbe import ops
 from jaxtbe.ops import FeatureLayout, SourceLayout, UpdateLookup
-from jaxtbe.optim.sgd import SGD
+from jaxtbe.optim.rules.sgd import SGD
 
 F, B, N, ROWS, DIM = 3, 7, 60, 9, 4
 FEATURES = tuple(

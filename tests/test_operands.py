@@ -12,9 +12,9 @@ from jaxtbe import _native, ops
 from jaxtbe.ops import FeatureLayout, SourceLayout, UpdateLookup
 from jaxtbe.ops.operands import Operand
 from jaxtbe.ops.signatures import OPS
-from jaxtbe.optim.adam import ADAM
 from jaxtbe.optim.group import make_groups
-from jaxtbe.update_plan import split_by_rows
+from jaxtbe.optim.rules.adam import ADAM
+from jaxtbe.writes.plan import split_by_rows
 
 TABLE = jax.ShapeDtypeStruct((5, 4), jnp.float32)
 IDS = jax.ShapeDtypeStruct((6,), jnp.int32)

@@ -7,7 +7,7 @@ from cases import Case, feature, train_step
 from compare import assert_same_bits, assert_within, rounding
 
 import jaxtbe
-from jaxtbe.optim.sgd import SGD
+from jaxtbe.optim.rules.sgd import SGD
 
 ROWS, DIM = 64, 64
 HALF_DTYPES = [jnp.bfloat16, jnp.float16]

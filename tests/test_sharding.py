@@ -121,7 +121,7 @@ def test_splitting_a_batch_keeps_its_samples():
 
 @pytest.mark.parametrize("dim", [3, 64])
 def test_parts_of_large_tables_begin_as_the_whole(dim, monkeypatch):
-    from jaxtbe import tables
+    from jaxtbe.model import table as tables
     from jaxtbe.sharding import init
 
     monkeypatch.setattr(tables, "_BLOCK_ELEMENTS", 7 * dim)

@@ -14,7 +14,7 @@ from cases import Case, cases, every_pooling, feature, quick_jit, random_batch, 
 from compare import assert_same_bits, assert_within
 
 import jaxtbe
-from jaxtbe import logged_lookup
+from jaxtbe.autodiff import logged_lookup
 
 F32 = (jnp.float32,)
 

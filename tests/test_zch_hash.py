@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from jaxtbe import ops, pack_ids, zch
+from jaxtbe.batch.word64 import Word64, remainder, zch_hash
 from jaxtbe.reference import zch as specification
-from jaxtbe.reference.zch_find import Word64, remainder, zch_hash
 
 CHECK_VALUES = {
     0: 0xFFD8B21EB0D00460,

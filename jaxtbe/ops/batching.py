@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 from jax.custom_batching import custom_vmap
 
-from jaxtbe.errors import value_error
-from jaxtbe.reference.positions import rising
+from jaxtbe.batch.positions import rising
+from jaxtbe.support.errors import value_error
 
 
 class FoldedIds(NamedTuple):

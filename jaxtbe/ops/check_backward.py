@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from jaxtbe.errors import type_error, value_error
 from jaxtbe.ops.layout import DUPLICATES, check_sources
 from jaxtbe.ops.operands import Symbols, check_choice, check_list, check_static
 from jaxtbe.ops.signatures import SHARE
+from jaxtbe.support.errors import type_error, value_error
 
 MAX_ROWS = 2**32 - 1
 """Rows of all tables of one call together: a row's key has 32 bits, and one key is none."""

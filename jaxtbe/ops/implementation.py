@@ -3,7 +3,7 @@
 import jax
 
 from jaxtbe import _native
-from jaxtbe.errors import value_error
+from jaxtbe.support.errors import value_error
 
 
 def use_native(implementation: str | None) -> bool:

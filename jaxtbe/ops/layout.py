@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from jaxtbe.errors import type_error, value_error
 from jaxtbe.ops.operands import check_choice, check_list, check_static
+from jaxtbe.support.errors import type_error, value_error
 
 _POOLING = {"sum": 0, "mean": 1, "none": 2}
 _DUPLICATES = {"sum": 0, "first": 1, "last": 2}

@@ -11,7 +11,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from jaxtbe.errors import type_error, value_error
+from jaxtbe.support.errors import type_error, value_error
 
 _SHORT = {"f32": "float32", "bf16": "bfloat16", "f16": "float16", "i32": "int32", "u32": "uint32", "bool": "bool"}
 FLOATS = ("float32", "bfloat16", "float16")

@@ -8,19 +8,19 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxtbe.embedding_grad import EmbeddingGrad, is_grad
-from jaxtbe.errors import type_error, value_error
-from jaxtbe.fault_counts import add_faults, no_faults
+from jaxtbe.autodiff.embedding_grad import EmbeddingGrad, is_grad
+from jaxtbe.autodiff.fault_counts import add_faults, no_faults
+from jaxtbe.autodiff.unstack import unstack
+from jaxtbe.model.params import is_params
 from jaxtbe.ops.rule import Rule
-from jaxtbe.optim.check_states import check_states
 from jaxtbe.optim.fused import Fused
 from jaxtbe.optim.group import make_groups
 from jaxtbe.optim.options import Options
-from jaxtbe.optimizer_state import TableOptimizerState as TableOptimizerState
-from jaxtbe.overwrite import Overwrite
-from jaxtbe.params import is_params
 from jaxtbe.sharding.update import sharded_group_update
-from jaxtbe.unstack import unstack
+from jaxtbe.support.errors import type_error, value_error
+from jaxtbe.writes.check_states import check_states
+from jaxtbe.writes.optimizer_state import TableOptimizerState as TableOptimizerState
+from jaxtbe.writes.overwrite import Overwrite
 
 API = "jaxtbe.optim"
 

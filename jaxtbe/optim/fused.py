@@ -8,12 +8,12 @@ import jax
 import jax.numpy as jnp
 
 from jaxtbe import ops
-from jaxtbe.errors import type_error, value_error
-from jaxtbe.names import stable_id
-from jaxtbe.ops.overwrite import OVERWRITE
 from jaxtbe.ops.rule import Rule
+from jaxtbe.ops.targets.overwrite import OVERWRITE
 from jaxtbe.optim.group import Group
 from jaxtbe.optim.options import Options, check_number
+from jaxtbe.support.errors import type_error, value_error
+from jaxtbe.support.names import stable_id
 
 STATE_DTYPES = (jnp.dtype(jnp.float32), jnp.dtype(jnp.bfloat16))
 

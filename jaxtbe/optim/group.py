@@ -5,10 +5,10 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from jaxtbe.embedding_grad import EmbeddingGrad
-from jaxtbe.errors import value_error
+from jaxtbe.autodiff.embedding_grad import EmbeddingGrad
 from jaxtbe.ops import UpdateLookup
-from jaxtbe.update_plan import plan_update, split_by_rows
+from jaxtbe.support.errors import value_error
+from jaxtbe.writes.plan import plan_update, split_by_rows
 
 API = "jaxtbe.optim"
 

@@ -7,9 +7,9 @@ from typing import Any, Literal, get_args
 import jax.numpy as jnp
 import numpy as np
 
-from jaxtbe.errors import type_error, value_error
 from jaxtbe.ops.rule import CommonHypers
-from jaxtbe.text import array_text
+from jaxtbe.support.errors import type_error, value_error
+from jaxtbe.support.text import array_text
 
 API = "jaxtbe.optim"
 

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from jaxtbe.lazy import lazy_names
+from jaxtbe.support.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from jaxtbe.reference import count_faults as count_faults

@@ -2,7 +2,7 @@
 
 import jax.numpy as jnp
 
-from jaxtbe.reference.positions import positions
+from jaxtbe.batch.positions import positions
 
 
 def count_faults(ids, offsets, rows):

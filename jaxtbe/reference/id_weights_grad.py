@@ -2,7 +2,7 @@
 
 import jax.numpy as jnp
 
-from jaxtbe.reference.positions import positions, valid_counts
+from jaxtbe.batch.positions import positions, valid_counts
 
 
 def id_weights_grad(d_acts, tables, ids, offsets, *, features):

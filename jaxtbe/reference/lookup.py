@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from jaxtbe.reference.positions import positions, valid_counts
+from jaxtbe.batch.positions import positions, valid_counts
 
 
 def lookup(tables, ids, offsets, id_weights, *, features, columns):

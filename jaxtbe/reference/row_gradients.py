@@ -2,7 +2,7 @@
 
 import jax.numpy as jnp
 
-from jaxtbe.reference.positions import positions, valid_counts
+from jaxtbe.batch.positions import positions, valid_counts
 
 
 def row_gradients(lookups, table_index, rows, dim, duplicates):

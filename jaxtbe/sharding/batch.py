@@ -4,10 +4,10 @@ import jax
 import numpy as np
 from jax.sharding import PartitionSpec as P
 
-from jaxtbe.bags import Bags
-from jaxtbe.errors import value_error
-from jaxtbe.merge_parts import merge_parts
+from jaxtbe.batch.bags import Bags
+from jaxtbe.batch.merge import merge_parts
 from jaxtbe.sharding.placement import Sharding
+from jaxtbe.support.errors import value_error
 
 API = "jaxtbe.EmbeddingBags.global_bags"
 _LEAVES = ("ids", "offsets", "id_weights", "update_mask")

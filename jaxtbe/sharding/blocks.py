@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxtbe.batch.positions import Positions, positions, rising
 from jaxtbe.ops.layout import SourceLayout
-from jaxtbe.ops.update import UpdateLookup
-from jaxtbe.reference.positions import Positions, positions, rising
+from jaxtbe.ops.targets.update import UpdateLookup
 from jaxtbe.sharding.exchange import exchange_gradients
 from jaxtbe.sharding.placement import Sharding
 

@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxtbe import ops
+from jaxtbe.batch.positions import rising
 from jaxtbe.ops.layout import SourceLayout
-from jaxtbe.ops.update import UpdateLookup
-from jaxtbe.reference.positions import rising
+from jaxtbe.ops.targets.update import UpdateLookup
 from jaxtbe.sharding.placement import Sharding
 from jaxtbe.sharding.route import Route, make_route
 

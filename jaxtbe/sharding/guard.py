@@ -10,8 +10,8 @@ from jax.custom_batching import custom_vmap
 from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from jaxtbe.errors import value_error
 from jaxtbe.ops.batching import refuse_tables
+from jaxtbe.support.errors import value_error
 
 
 def _refuse(obj: str, spec: Any) -> None:

@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import PartitionSpec as P
 
+from jaxtbe.model.table import Table, uniform_block, uniform_initializer, uniform_rows
 from jaxtbe.sharding.placement import Sharding
-from jaxtbe.tables import Table, uniform_block, uniform_initializer, uniform_rows
 
 
 def init_table(sharding: Sharding, table: Table, key: jax.Array) -> jax.Array:

@@ -10,10 +10,10 @@ import numpy as np
 from jax.sharding import PartitionSpec as P
 
 from jaxtbe import ops
-from jaxtbe.errors import value_error
 from jaxtbe.sharding.blocks import Rows, count_valid, take_block
 from jaxtbe.sharding.exchange import exchanged_lookup
 from jaxtbe.sharding.placement import Sharding
+from jaxtbe.support.errors import value_error
 
 
 def check_batch_size(sharding: Sharding, batch_size: int) -> None:

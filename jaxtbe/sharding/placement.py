@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from jaxtbe.errors import type_error, value_error
+from jaxtbe.support.errors import type_error, value_error
 
 API = "jaxtbe.EmbeddingBags.shard"
 PLACEMENTS = ("rows", "replicated")

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 from jax.sharding import PartitionSpec as P
 
 from jaxtbe import zch
+from jaxtbe.batch.word64 import Word64, remainder
 from jaxtbe.ops.zch_codes import COUNTERS
-from jaxtbe.reference.zch_find import Word64, remainder
 from jaxtbe.sharding.placement import Sharding
 
 _OCCUPANCY = COUNTERS.index("occupancy")

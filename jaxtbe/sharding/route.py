@@ -8,12 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import PartitionSpec as P
 
-from jaxtbe.bags import Bags
-from jaxtbe.reference.positions import Positions, positions
+from jaxtbe.batch.bags import Bags
+from jaxtbe.batch.ids import OVERFLOW
+from jaxtbe.batch.positions import Positions, positions
 from jaxtbe.sharding.placement import Sharding
-
-OVERFLOW = 2**31 - 2  # below zch.rows.TOO_LARGE
-"""Stands in the place of an id whose row finds no room in its table's `peer_capacity`: a fault, which lookups count."""
 
 
 class Route(NamedTuple):

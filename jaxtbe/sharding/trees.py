@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import PartitionSpec as P
 
-from jaxtbe.bags import Bags
+from jaxtbe.batch.bags import Bags
 
 
 def shardings_of(spec, tree: Any) -> Any:

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import PartitionSpec as P
 
-from jaxtbe.ops.update import UpdateLookup
+from jaxtbe.ops.targets.update import UpdateLookup
 from jaxtbe.sharding.blocks import take_shares
 from jaxtbe.sharding.placement import Sharding
 

@@ -2,19 +2,19 @@
 
 from typing import TYPE_CHECKING
 
-from jaxtbe.lazy import lazy_names
 from jaxtbe.ops.zch_codes import COUNTERS as COUNTERS
 from jaxtbe.ops.zch_codes import ZchStatus as ZchStatus
+from jaxtbe.support.lazy_names import lazy_names
 from jaxtbe.zch.config import Zch as Zch
-from jaxtbe.zch.remap import ZchReport as ZchReport
-from jaxtbe.zch.remap import find as find
-from jaxtbe.zch.remap import find_report as find_report
-from jaxtbe.zch.remap import remap as remap
-from jaxtbe.zch.reshard import reshard as reshard
-from jaxtbe.zch.reshard import shard_config as shard_config
-from jaxtbe.zch.reshard import shard_of as shard_of
+from jaxtbe.zch.mapping import ZchReport as ZchReport
+from jaxtbe.zch.mapping import find as find
+from jaxtbe.zch.mapping import find_report as find_report
+from jaxtbe.zch.mapping import remap as remap
 from jaxtbe.zch.rows import merge_rows as merge_rows
 from jaxtbe.zch.rows import row_numbers as row_numbers
+from jaxtbe.zch.shards import reshard as reshard
+from jaxtbe.zch.shards import shard_config as shard_config
+from jaxtbe.zch.shards import shard_of as shard_of
 from jaxtbe.zch.state import ZchState as ZchState
 from jaxtbe.zch.state import init_zch as init_zch
 from jaxtbe.zch.state import serving_state as serving_state

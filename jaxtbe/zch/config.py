@@ -5,8 +5,8 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from jaxtbe.errors import type_error, value_error
-from jaxtbe.text import config_text
+from jaxtbe.support.errors import type_error, value_error
+from jaxtbe.support.text import config_text
 
 _API = "jaxtbe.Zch"
 _LIMIT = 2**31

@@ -3,9 +3,9 @@
 import jax.numpy as jnp
 import numpy as np
 
-from jaxtbe.errors import type_error, value_error
-from jaxtbe.ids import pack_ids, unpack_ids
-from jaxtbe.reference.zch_find import Word64, remainder, zch_hash
+from jaxtbe.batch.ids import pack_ids, unpack_ids
+from jaxtbe.batch.word64 import Word64, remainder, zch_hash
+from jaxtbe.support.errors import type_error, value_error
 from jaxtbe.zch.config import Zch
 from jaxtbe.zch.state import ZchState
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from jaxtbe.ops.zch_codes import COUNTERS
-from jaxtbe.zch.remap import ZchReport
+from jaxtbe.zch.mapping import ZchReport
 
 _LATEST = ("occupancy",)  # not a sum: the last value counts
 

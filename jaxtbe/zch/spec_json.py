@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from jaxtbe.errors import value_error
+from jaxtbe.support.errors import value_error
 from jaxtbe.zch.config import Zch
 
 _FORMAT = "jaxtbe.zch"

@@ -6,9 +6,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxtbe.errors import type_error, value_error
-from jaxtbe.ops.zch_insert import ZchSlots
-from jaxtbe.text import array_text
+from jaxtbe.ops.targets.zch_insert import ZchSlots
+from jaxtbe.support.errors import type_error, value_error
+from jaxtbe.support.text import array_text
 from jaxtbe.zch.config import Zch
 
 

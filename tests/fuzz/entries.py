@@ -11,9 +11,9 @@ import numpy as np
 import jaxtbe
 from jaxtbe import ops
 from jaxtbe.ops import FeatureLayout, SourceLayout, UpdateLookup
-from jaxtbe.optim.adam import ADAM
-from jaxtbe.optim.partial_rowwise_adam import PARTIAL_ROWWISE_ADAM
-from jaxtbe.optim.sgd import SGD
+from jaxtbe.optim.rules.adam import ADAM
+from jaxtbe.optim.rules.partial_rowwise_adam import PARTIAL_ROWWISE_ADAM
+from jaxtbe.optim.rules.sgd import SGD
 
 F, B, N, ROWS, DIM = 3, 4, 24, 11, 5
 POOLINGS = ("sum", "mean", "none")

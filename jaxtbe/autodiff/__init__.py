@@ -1,0 +1,1 @@
+"""Activations and sparse gradients: from a loss to what an optimizer takes."""

@@ -1,0 +1,1 @@
+"""What comes in: batches of ids, built, described and checked."""

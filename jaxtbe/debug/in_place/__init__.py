@@ -1,0 +1,1 @@
+"""`check_in_place`, and the reading of compiled programs behind it."""

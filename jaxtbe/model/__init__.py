@@ -1,0 +1,1 @@
+"""What is static, tables and features, and the arrays that belong to it."""

@@ -1,0 +1,1 @@
+"""The optimizers, one short file each."""

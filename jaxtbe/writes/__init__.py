@@ -1,0 +1,1 @@
+"""Rows that change: plans of updates, assignment, reset, optimizer states."""

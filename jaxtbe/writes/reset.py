@@ -1,0 +1,123 @@
+"""Evicted rows back to their beginning, with their optimizer state."""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxtbe import ops, zch
+from jaxtbe.model.params import EmbeddingParams
+from jaxtbe.model.spec import Spec
+from jaxtbe.model.table import Table
+from jaxtbe.sharding.reset import on_evicted_rows
+from jaxtbe.support.errors import type_error, value_error
+from jaxtbe.support.names import stable_id
+from jaxtbe.writes.store import fill_rows
+
+API = "jaxtbe.EmbeddingBags.reset_rows"
+
+
+def reset_rows(
+    spec: Spec, params: EmbeddingParams, opt_state: Any, reports: Mapping[str, zch.ZchReport], seed: Any
+) -> tuple[EmbeddingParams, Any]:
+    """See `EmbeddingBags.reset_rows`."""
+    from jaxtbe.writes.check_states import check_state_rows
+    from jaxtbe.writes.optimizer_state import map_table_states
+
+    if not isinstance(params, EmbeddingParams):
+        raise type_error(
+            API,
+            "parameters",
+            "jaxtbe.EmbeddingParams",
+            type(params).__name__,
+            "Pass the EmbeddingParams alone, and put it back",
+        )
+    _check_reports(spec, reports)
+    tables = dict(params.tables)
+    for table in spec.tables:
+        if table.name in reports:
+            array = params.table(table, API)
+            tables[table.name] = _reset_table(spec, table, array, reports[table.name], seed)
+
+    def reset_state(name: str, state: Any) -> Any:
+        if name not in reports:
+            return state
+        check_state_rows(API, name, tables[name].shape, state)
+        return _reset_state(spec, name, state, reports[name])
+
+    if opt_state is not None:
+        opt_state = map_table_states(API, opt_state, params.tables, reset_state)
+    return dataclasses.replace(params, tables=tables), opt_state
+
+
+def _check_reports(spec: Spec, reports: Mapping[str, zch.ZchReport]) -> None:
+    unknown = [name for name in reports if name not in spec.tables_by_name]
+    if unknown:
+        raise value_error(
+            API, "reports", f"tables among {sorted(spec.tables_by_name)}", str(unknown), "Correct the names"
+        )
+    for name, report in reports.items():
+        count = jnp.shape(report.evicted)
+        if len(count) != 1 or jnp.shape(report.evicted_ids) != (*count, 2):
+            raise value_error(
+                API,
+                f"report of table {name!r}",
+                "evicted i32[N] and evicted_ids u32[N, 2]",
+                f"shapes {count} and {jnp.shape(report.evicted_ids)}",
+                "Pass the report as remap returned it",
+            )
+
+
+def _reset_table(spec: Spec, table: Table, array: jax.Array, report: zch.ZchReport, seed: Any) -> jax.Array:
+    def from_hash(array, evicted, ids, seed):
+        new, _ = ops.reset_rows(
+            array,
+            [],
+            evicted,
+            ids,
+            seed,
+            table_number=stable_id(table.name),
+            scale=1.0 / math.sqrt(table.dim),
+            implementation=spec.implementation,
+        )
+        return new
+
+    initializer: Any = table.initializer
+
+    def from_initializer(array, evicted, ids, seed):
+        # Any initializer, one row at a time, from a key of (seed, table, id).
+        key = jax.random.fold_in(jax.random.key(seed), stable_id(table.name))
+
+        def row(words):
+            of_id = jax.random.fold_in(jax.random.fold_in(key, words[0]), words[1])
+            return initializer(of_id, (1, table.dim), table.dtype)[0].astype(jnp.float32)
+
+        starts = jnp.asarray([0, evicted.shape[0]], jnp.int32)
+        values = jax.vmap(row)(ids)
+        return ops.store_rows([array], evicted, starts, values, implementation=spec.implementation)[0]
+
+    reset = from_hash if initializer is None else from_initializer
+    return on_evicted_rows(spec.sharding, table, reset, array, report, jnp.asarray(seed, jnp.uint32))
+
+
+def _reset_state(spec: Spec, name: str, state: Any, report: zch.ZchReport) -> Any:
+    table = spec.tables_by_name[name]
+
+    def reset(leaf_and_initial, evicted, ids, _):
+        del ids
+        array, initial = leaf_and_initial
+        starts = jnp.asarray([0, evicted.shape[0]], jnp.int32)
+        return fill_rows(array, evicted, starts, initial, spec.implementation), initial
+
+    def of_leaf(array, initial):
+        if array.shape[:1] != (table.rows,):
+            return array
+        return on_evicted_rows(spec.sharding, table, reset, (array, jnp.asarray(initial)), report, ())[0]
+
+    if "initial" not in state:  # of a rule: states begin with zeros
+        return {k: of_leaf(array, 0.0) for k, array in state.items()}
+    leaves = [of_leaf(a, i) for a, i in zip(jax.tree.leaves(state["inner"]), state["initial"], strict=True)]
+    return {**state, "inner": jax.tree.unflatten(jax.tree.structure(state["inner"]), leaves)}
