@@ -1,15 +1,8 @@
 // The CPU as a backend: kernels run on XLA's thread pool.
 #pragma once
 
-#include "csrc/cpu/count_faults.h"
-#include "csrc/cpu/lookup.h"
-#include "csrc/cpu/reset_rows.h"
+#include "csrc/cpu/ops.h"
 #include "csrc/cpu/rising_offsets.h"
-#include "csrc/cpu/row_gradients.h"
-#include "csrc/cpu/rows.h"
-#include "csrc/cpu/update.h"
-#include "csrc/cpu/zch_find.h"
-#include "csrc/cpu/zch_insert.h"
 #include "xla_ffi/xla_pool.h"
 
 namespace jaxtbe {

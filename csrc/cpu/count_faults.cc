@@ -1,4 +1,5 @@
-#include "csrc/cpu/count_faults.h"
+#include "csrc/cpu/faults.h"
+#include "csrc/cpu/ops.h"
 
 namespace jaxtbe {
 

@@ -1,4 +1,4 @@
-#include "csrc/cpu/lookup.h"
+#include "csrc/cpu/ops.h"
 
 #include <cstring>
 #include <vector>

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <vector>
 
+#include "csrc/common/occurrence.h"
+
 namespace jaxtbe {
 namespace {
 
@@ -28,12 +30,6 @@ std::vector<Span> Spans(const Source* sources, int64_t num_sources) {
   return spans;
 }
 
-int64_t CountValid(const BagsView& bags, Range bag, int64_t rows) {
-  int64_t valid = 0;
-  for (int64_t p = bag.begin; p < bag.end; ++p) valid += static_cast<uint32_t>(bags.ids[p]) < rows;
-  return valid;
-}
-
 struct Output {
   uint64_t* entries;
   const float** d_rows;
@@ -54,20 +50,15 @@ void WriteOccurrences(const Source& source, const SourceTable& table, uint64_t b
     const bool last = sample == bags.batch - 1;
     const int64_t stop = last ? range.end : std::clamp<int64_t>(bag.end, position, range.end);
     const float* d_row = source.d_acts + sample * source.stride;
-    float scale = 1.0f;
-    if (source.pooling == Pooling::kMean && stop > position) {
-      scale = 1.0f / static_cast<float>(std::max<int64_t>(1, CountValid(bags, bag, table.rows)));
-    }
+    const float scale = stop > position ? BagScale(source.pooling, bags, bag, table.rows) : 1.0f;
     for (; position < stop; ++position) {
       const int64_t i = span.first + position - span.positions.begin;
       const uint32_t row = static_cast<uint32_t>(bags.ids[position]);
-      bool trains = row < table.rows && (!source.update_mask || source.update_mask[position]);
+      const int64_t index = position - bag.begin;
+      const bool trains =
+          Trains(bags, source.update_mask, position, table.rows, source.pooling, index, source.max_length);
       const float* gradient = d_row;
-      if (source.pooling == Pooling::kNone) {
-        const int64_t index = position - bag.begin;
-        trains = trains && index >= 0 && index < source.max_length;
-        gradient = trains ? d_row + index * table.dim : nullptr;
-      }
+      if (source.pooling == Pooling::kNone) gradient = trains ? d_row + index * table.dim : nullptr;
       out.entries[i] = (trains ? base + row : no_key) << 32 | static_cast<uint64_t>(i);
       out.d_rows[i] = gradient;
       if (out.coefficients) out.coefficients[i] = bags.id_weights ? scale * bags.id_weights[position] : scale;

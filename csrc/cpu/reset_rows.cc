@@ -1,9 +1,9 @@
-#include "csrc/cpu/reset_rows.h"
+#include "csrc/cpu/ops.h"
 
 #include <algorithm>
 #include <cstring>
 
-#include "csrc/common/half.h"
+#include "csrc/common/dtype.h"
 #include "csrc/common/initial_value.h"
 
 namespace jaxtbe {
@@ -41,9 +41,7 @@ void ResetRows(const ResetRowsArgs& args, const Pool& pool) {
   const int64_t parts = NumParts(count, 128);
   ParallelFor(pool, parts, [&](int64_t part) {
     const Range range = Part(count, parts, part);
-    if (args.dtype == DType::kFloat32) return Reset<float>(args, range, key);
-    if (args.dtype == DType::kBFloat16) return Reset<BFloat16>(args, range, key);
-    Reset<Float16>(args, range, key);
+    VisitDType(args.dtype, [&](auto zero) { Reset<decltype(zero)>(args, range, key); });
   });
 }
 

@@ -1,9 +1,9 @@
-#include "csrc/cpu/rows.h"
+#include "csrc/cpu/ops.h"
 
 #include <algorithm>
 #include <cstring>
 
-#include "csrc/common/half.h"
+#include "csrc/common/dtype.h"
 
 namespace jaxtbe {
 namespace {
@@ -49,25 +49,11 @@ void Store(const RowsArgs& args, const float* values, const Pool& pool) {
 }  // namespace
 
 void GatherRows(const RowsArgs& args, float* out, const Pool& pool) {
-  switch (args.dtype) {
-    case DType::kFloat32:
-      return Gather<float>(args, out, pool);
-    case DType::kBFloat16:
-      return Gather<BFloat16>(args, out, pool);
-    case DType::kFloat16:
-      return Gather<Float16>(args, out, pool);
-  }
+  VisitDType(args.dtype, [&](auto zero) { Gather<decltype(zero)>(args, out, pool); });
 }
 
 void StoreRows(const RowsArgs& args, const float* values, const Pool& pool) {
-  switch (args.dtype) {
-    case DType::kFloat32:
-      return Store<float>(args, values, pool);
-    case DType::kBFloat16:
-      return Store<BFloat16>(args, values, pool);
-    case DType::kFloat16:
-      return Store<Float16>(args, values, pool);
-  }
+  VisitDType(args.dtype, [&](auto zero) { Store<decltype(zero)>(args, values, pool); });
 }
 
 }  // namespace jaxtbe

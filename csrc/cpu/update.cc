@@ -1,4 +1,4 @@
-#include "csrc/cpu/update.h"
+#include "csrc/cpu/ops.h"
 
 #include "csrc/cpu/backward.h"
 #include "csrc/cpu/simd/kernels.h"

@@ -1,4 +1,5 @@
-#include "csrc/cpu/zch_find.h"
+#include "csrc/cpu/ops.h"
+#include "csrc/cpu/zch_locate.h"
 
 namespace jaxtbe {
 

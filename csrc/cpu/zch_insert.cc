@@ -1,11 +1,11 @@
-#include "csrc/cpu/zch_insert.h"
+#include "csrc/cpu/ops.h"
 
 #include <vector>
 
 #include "csrc/common/arena.h"
 #include "csrc/cpu/prefetched.h"
 #include "csrc/cpu/radix_sort.h"
-#include "csrc/cpu/zch_find.h"
+#include "csrc/cpu/zch_locate.h"
 #include "csrc/cpu/zch_matching.h"
 
 namespace jaxtbe {

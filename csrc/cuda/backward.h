@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "csrc/cuda/columns.h"
-#include "csrc/cuda/contributions.h"
+#include "csrc/cuda/occurrences.h"
 
 namespace jaxtbe {
 
@@ -18,7 +18,7 @@ constexpr int64_t kChunk = 128;
 constexpr unsigned kBackwardBlock = 128;  // threads: small blocks leave fewer registers of an SM unused
 
 // A row whose gradient is complete.
-struct TouchedRow {
+struct FinishedRow {
   int table;
   int64_t row;  // within the table
   int64_t dim;
@@ -59,7 +59,7 @@ struct RunPart {
 };
 
 // The part that begins at `begin`. All lanes call it and get the same.
-__device__ __forceinline__ RunPart NextPart(const SortedContributions& sorted, int64_t begin, Range chunk) {
+__device__ __forceinline__ RunPart NextPart(const SortedOccurrences& sorted, int64_t begin, Range chunk) {
   const uint32_t key = sorted.keys[begin];
   const int lane = threadIdx.x % kWarp;
   int64_t end = begin + 1;
@@ -75,7 +75,7 @@ __device__ __forceinline__ RunPart NextPart(const SortedContributions& sorted, i
   return {begin, end, key, began_before, goes_on};
 }
 
-__device__ __forceinline__ int TableOf(const SortedContributions& sorted, uint32_t key) {
+__device__ __forceinline__ int TableOf(const SortedOccurrences& sorted, uint32_t key) {
   int low = 0, high = sorted.num_tables - 1;
   while (low < high) {
     const int middle = (low + high + 1) / 2;
@@ -98,22 +98,22 @@ JAXTBE_HD bool Handles(int64_t dim) {
 
 // g = the sum of a part's contributions, or the first or last of them alone.
 template <class Columns>
-__device__ __forceinline__ void SumPart(const Columns& columns, const SortedContributions& sorted, RunPart part,
+__device__ __forceinline__ void SumPart(const Columns& columns, const SortedOccurrences& sorted, RunPart part,
                                         Duplicates duplicates, typename Columns::Floats& g) {
   if (duplicates == Duplicates::kFirst) part.end = part.begin + 1;
   if (duplicates == Duplicates::kLast) part.begin = part.end - 1;
-  const Contribution first = sorted.contributions[sorted.occurrences[part.begin]];
+  const OccurrenceGradient first = sorted.gradients[sorted.occurrences[part.begin]];
   // A single contribution is taken as it is: no arithmetic that could change a zero's sign.
   if (part.end == part.begin + 1 && first.coefficient == 1) return columns.LoadRow(first.row, g);
   columns.ForEach([&](auto i, auto) { g[i] = 0.0f; });
   if constexpr (Columns::kInRegisters) {
     constexpr int kAhead = Columns::kRowsAhead;
     for (int64_t p = part.begin; p < part.end; p += kAhead) {
-      Contribution c[kAhead];
+      OccurrenceGradient c[kAhead];
       typename Columns::Floats rows[kAhead];
 #pragma unroll
       for (int u = 0; u < kAhead; ++u) {
-        if (p + u < part.end) c[u] = sorted.contributions[sorted.occurrences[p + u]];
+        if (p + u < part.end) c[u] = sorted.gradients[sorted.occurrences[p + u]];
       }
 #pragma unroll
       for (int u = 0; u < kAhead; ++u) {
@@ -126,7 +126,7 @@ __device__ __forceinline__ void SumPart(const Columns& columns, const SortedCont
     }
   } else {
     for (int64_t p = part.begin; p < part.end; ++p) {
-      const Contribution c = sorted.contributions[sorted.occurrences[p]];
+      const OccurrenceGradient c = sorted.gradients[sorted.occurrences[p]];
       columns.ForEach([&](auto i, auto column) { g[i] = fmaf(c.coefficient, c.row[column], g[i]); });
     }
   }
@@ -138,7 +138,7 @@ __device__ __forceinline__ void SumPart(const Columns& columns, const SortedCont
 // Block: kBackwardBlock threads, each warp alone.
 template <class Columns, class Visitor>
 __global__ void __launch_bounds__(kBackwardBlock, Columns::MinBlocks(Visitor::kElementStates))
-    VisitChunksKernel(SortedContributions sorted, Visitor visitor, BackwardScratch scratch, int64_t warps) {
+    VisitChunksKernel(SortedOccurrences sorted, Visitor visitor, BackwardScratch scratch, int64_t warps) {
   const int64_t warp = (static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) / kWarp;
   if (warp >= warps) return;
   for (int64_t c = warp; c * kChunk < sorted.count; c += warps) {
@@ -156,7 +156,7 @@ __global__ void __launch_bounds__(kBackwardBlock, Columns::MinBlocks(Visitor::kE
       if (part.began_before || part.goes_on) {
         columns.StoreRow(scratch.Part(c, part.began_before), [&](auto i, auto) { return g[i]; });
       } else {
-        visitor.Visit(columns, g, TouchedRow{t, static_cast<int64_t>(part.key - table.base), table.dim, part.begin});
+        visitor.Visit(columns, g, FinishedRow{t, static_cast<int64_t>(part.key - table.base), table.dim, part.begin});
       }
     }
   }
@@ -167,7 +167,7 @@ __global__ void __launch_bounds__(kBackwardBlock, Columns::MinBlocks(Visitor::kE
 // Grid: at most kMemoryWarps warps, which take chunks in turn. Block: kBackwardBlock threads, each warp alone.
 template <class Visitor>
 __global__ void __launch_bounds__(kBackwardBlock, MemoryColumns::MinBlocks(Visitor::kElementStates))
-    VisitCrossingRowsKernel(SortedContributions sorted, Visitor visitor, BackwardScratch scratch, int64_t warps) {
+    VisitCrossingRowsKernel(SortedOccurrences sorted, Visitor visitor, BackwardScratch scratch, int64_t warps) {
   const int64_t warp = (static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) / kWarp;
   if (warp >= warps) return;
   for (int64_t c = warp; (c + 1) * kChunk < sorted.count; c += warps) {
@@ -189,14 +189,14 @@ __global__ void __launch_bounds__(kBackwardBlock, MemoryColumns::MinBlocks(Visit
       g[i] = sum;
     });
     const int64_t first = begin + LowerBound(sorted.keys + begin, kChunk, key);
-    visitor.Visit(columns, g, TouchedRow{t, static_cast<int64_t>(key - table.base), table.dim, first});
+    visitor.Visit(columns, g, FinishedRow{t, static_cast<int64_t>(key - table.base), table.dim, first});
   }
 }
 
 inline dim3 WarpGrid(int64_t warps) { return dim3(Blocks(warps * kWarp, kBackwardBlock)); }
 
 template <class Columns, class Visitor>
-void VisitChunks(Launcher& launch, const SortedContributions& sorted, const Visitor& visitor,
+void VisitChunks(Launcher& launch, const SortedOccurrences& sorted, const Visitor& visitor,
                  const BackwardScratch& scratch, int64_t warps) {
   launch.RunGrid("VisitChunksKernel", VisitChunksKernel<Columns, Visitor>, WarpGrid(warps), kBackwardBlock, sorted,
                  visitor, scratch, warps);
@@ -204,8 +204,8 @@ void VisitChunks(Launcher& launch, const SortedContributions& sorted, const Visi
 
 // Visits every touched row once. `dims`: of all tables.
 template <class Visitor>
-void VisitTouchedRows(Launcher& launch, const SortedContributions& sorted, const SourceTable* tables,
-                      int64_t num_tables, const BackwardScratch& scratch, const Visitor& visitor) {
+void VisitTouchedRows(Launcher& launch, const SortedOccurrences& sorted, const SourceTable* tables, int64_t num_tables,
+                      const BackwardScratch& scratch, const Visitor& visitor) {
   const int64_t chunks = BackwardScratch::Chunks(sorted.count), few = BackwardScratch::MemoryWarps(sorted.count);
   const auto any = [&](auto handles) {
     return std::any_of(tables, tables + num_tables, [&](const SourceTable& table) { return handles(table.dim); });

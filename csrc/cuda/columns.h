@@ -10,6 +10,7 @@
 //   };
 #pragma once
 
+#include "csrc/common/optim/rules.h"
 #include "csrc/cuda/row_io.h"
 #include "csrc/cuda/warp.h"
 
@@ -122,7 +123,7 @@ class MemoryColumns {
   float* scratch_;
 };
 
-// Arrays of a row's length that a warp may take.
-constexpr int kMaxRowArrays = 4;
+// Arrays of a row's length that a warp may take: gradient, row and states.
+constexpr int kMaxRowArrays = 2 + kMaxElementStates;
 
 }  // namespace jaxtbe

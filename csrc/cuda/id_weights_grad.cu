@@ -1,6 +1,6 @@
 #include <vector>
 
-#include "csrc/common/half.h"
+#include "csrc/common/dtype.h"
 #include "csrc/cuda/batches.h"
 #include "csrc/cuda/features.h"
 #include "csrc/cuda/fill.h"
@@ -79,17 +79,7 @@ LaunchStatus IdWeightsGrad(const IdWeightsGradArgs& args, cudaStream_t stream) {
   for (const FeatureView& feature : FeaturesOf(args.lookup)) {
     if (feature.reads) features.push_back(feature);
   }
-  switch (args.lookup.dtype) {
-    case DType::kFloat32:
-      LaunchFor<float>(launch, args, features);
-      break;
-    case DType::kBFloat16:
-      LaunchFor<BFloat16>(launch, args, features);
-      break;
-    case DType::kFloat16:
-      LaunchFor<Float16>(launch, args, features);
-      break;
-  }
+  VisitDType(args.lookup.dtype, [&](auto zero) { LaunchFor<decltype(zero)>(launch, args, features); });
   return launch.status();
 }
 

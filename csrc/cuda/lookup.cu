@@ -1,6 +1,6 @@
 #include <vector>
 
-#include "csrc/common/half.h"
+#include "csrc/common/dtype.h"
 #include "csrc/cuda/batches.h"
 #include "csrc/cuda/faults.h"
 #include "csrc/cuda/features.h"
@@ -176,17 +176,7 @@ void LookupAll(Launcher& launch, const LookupArgs& args) {
 LaunchStatus Lookup(const LookupArgs& args, cudaStream_t stream) {
   Launcher launch(stream);
   StartFaults(launch, args.faults, args.num_features);
-  switch (args.dtype) {
-    case DType::kFloat32:
-      LookupAll<float>(launch, args);
-      break;
-    case DType::kBFloat16:
-      LookupAll<BFloat16>(launch, args);
-      break;
-    case DType::kFloat16:
-      LookupAll<Float16>(launch, args);
-      break;
-  }
+  VisitDType(args.dtype, [&](auto zero) { LookupAll<decltype(zero)>(launch, args); });
   FinishFaults(launch, args.faults, args.num_features, args.bags.ids);
   return launch.status();
 }

@@ -1,4 +1,4 @@
-#include "csrc/common/half.h"
+#include "csrc/common/dtype.h"
 #include "csrc/common/initial_value.h"
 #include "csrc/cuda/batches.h"
 #include "csrc/cuda/ops.h"
@@ -51,10 +51,9 @@ __global__ void ClearStatesKernel(const __grid_constant__ Descriptors<ResetState
 
 LaunchStatus ResetRows(const ResetRowsArgs& args, cudaStream_t stream) {
   Launcher launch(stream);
-  const auto kernel = args.dtype == DType::kFloat32    ? FreshRowsKernel<float>
-                      : args.dtype == DType::kBFloat16 ? FreshRowsKernel<BFloat16>
-                                                       : FreshRowsKernel<Float16>;
-  launch.Run("FreshRowsKernel", kernel, args.num_slots * kWarp, args);
+  VisitDType(args.dtype, [&](auto zero) {
+    launch.Run("FreshRowsKernel", FreshRowsKernel<decltype(zero)>, args.num_slots * kWarp, args);
+  });
   ForEachBatch(args.states, args.num_states, [&](const Descriptors<ResetState>& states, int64_t) {
     launch.RunGrid("ClearStatesKernel", ClearStatesKernel,
                    dim3(Blocks(args.num_slots * kWarp), static_cast<unsigned>(states.count)), kBlock, states,

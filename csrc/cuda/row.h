@@ -22,6 +22,16 @@ struct Row {
   __device__ __forceinline__ float RowState(int) const { return row_state; }
   __device__ __forceinline__ void SetRowState(int, float value) { row_state = value; }
 
+  // f(Element&) changes g of every element.
+  template <class F>
+  __device__ __forceinline__ void UpdateGradient(F f) {
+    columns.ForEach([&](auto i, auto) {
+      Element e = ElementAt(i);
+      f(e);
+      g[i] = e.g;
+    });
+  }
+
   // f(Element&) changes w and state of every element.
   template <class F>
   __device__ __forceinline__ void Update(F f) {

@@ -8,7 +8,7 @@ namespace {
 constexpr int kScanThreads = 256;
 
 struct Scratch {
-  ContributionSorter sorter;
+  OccurrenceSorter sorter;
   BackwardScratch backward;
   float* squares;        // [capacity]: of each row, at its first sorted position
   int32_t* ranks;        // [capacity]: how many rows begin before each sorted position
@@ -27,7 +27,7 @@ struct SquareVisitor {
   float* squares;
   template <class Columns>
   __device__ __forceinline__ void Visit(const Columns& columns, const typename Columns::Floats& g,
-                                        const TouchedRow& touched) const {
+                                        const FinishedRow& touched) const {
     float sum = 0.0f;
     columns.ForEach([&](auto i, auto) { sum = fmaf(g[i], g[i], sum); });
     sum = WarpSum(sum);
@@ -41,7 +41,7 @@ struct WriteVisitor {
   RowGradientsOutput out;
   template <class Columns>
   __device__ __forceinline__ void Visit(const Columns& columns, const typename Columns::Floats& g,
-                                        const TouchedRow& touched) const {
+                                        const FinishedRow& touched) const {
     const int64_t rank = ranks[touched.first];
     if (threadIdx.x % kWarp == 0) out.rows[rank] = static_cast<int32_t>(touched.row);
     columns.StoreRow(out.gradients + rank * touched.dim, [&](auto i, auto) { return g[i]; });
@@ -51,7 +51,7 @@ struct WriteVisitor {
 // Adds up the squares of one table's rows: each thread every kScanThreads-th, then a tree.
 //
 // Grid: one block of kScanThreads for each table. Shared: one sum a thread.
-__global__ void NormsKernel(SortedContributions sorted, const float* squares, float* norms) {
+__global__ void NormsKernel(SortedOccurrences sorted, const float* squares, float* norms) {
   JAXTBE_SHARED(double, sums, kScanThreads);
   const KeyedTable& table = sorted.tables[blockIdx.x];
   const int64_t begin = LowerBound(sorted.keys, sorted.count, table.base);
@@ -67,7 +67,7 @@ __global__ void NormsKernel(SortedContributions sorted, const float* squares, fl
 }
 
 // Whether a row begins at sorted position i.
-__device__ __forceinline__ bool Begins(const SortedContributions& sorted, int64_t i) {
+__device__ __forceinline__ bool Begins(const SortedOccurrences& sorted, int64_t i) {
   if (i >= sorted.count || sorted.keys[i] >= sorted.num_rows) return false;
   return i == 0 || sorted.keys[i - 1] != sorted.keys[i];
 }
@@ -75,7 +75,7 @@ __device__ __forceinline__ bool Begins(const SortedContributions& sorted, int64_
 // Counts the rows that begin in each chunk.
 //
 // Grid: one warp for each chunk.
-__global__ void CountRowsKernel(SortedContributions sorted, int64_t chunks, int32_t* counts) {
+__global__ void CountRowsKernel(SortedOccurrences sorted, int64_t chunks, int32_t* counts) {
   const int64_t chunk = (static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) / kWarp;
   if (chunk >= chunks) return;
   const int lane = threadIdx.x % kWarp;
@@ -109,7 +109,7 @@ __global__ void ScanKernel(int32_t* counts, int64_t chunks) {
 // How many rows begin before each position.
 //
 // Grid: one warp for each chunk.
-__global__ void RankRowsKernel(SortedContributions sorted, int64_t chunks, const int32_t* chunk_ranks, int32_t* ranks) {
+__global__ void RankRowsKernel(SortedOccurrences sorted, int64_t chunks, const int32_t* chunk_ranks, int32_t* ranks) {
   const int64_t chunk = (static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) / kWarp;
   if (chunk >= chunks) return;
   const int lane = threadIdx.x % kWarp;
@@ -124,8 +124,8 @@ __global__ void RankRowsKernel(SortedContributions sorted, int64_t chunks, const
 // Where the rows of each table begin among all touched rows.
 //
 // Grid: one thread for each table, and one for the end.
-__global__ void StartsKernel(SortedContributions sorted, int64_t chunks, const int32_t* chunk_ranks,
-                             const int32_t* ranks, int32_t* starts) {
+__global__ void StartsKernel(SortedOccurrences sorted, int64_t chunks, const int32_t* chunk_ranks, const int32_t* ranks,
+                             int32_t* starts) {
   const int t = blockIdx.x * blockDim.x + threadIdx.x;
   if (t > sorted.num_tables) return;
   const uint32_t base = t < sorted.num_tables ? sorted.tables[t].base : sorted.num_rows;
@@ -133,7 +133,7 @@ __global__ void StartsKernel(SortedContributions sorted, int64_t chunks, const i
   starts[t] = i < sorted.count ? ranks[i] : chunk_ranks[chunks];
 }
 
-SortedContributions Sort(Launcher& launch, const Scratch& scratch, const RowGradientsArgs& args) {
+SortedOccurrences Sort(Launcher& launch, const Scratch& scratch, const RowGradientsArgs& args) {
   return scratch.sorter.Sort(launch, args.sources, args.num_sources, args.tables, args.num_tables);
 }
 
@@ -152,7 +152,7 @@ LaunchStatus SquareNorms(const RowGradientsArgs& args, float* norms, cudaStream_
   Launcher launch(stream);
   Arena arena(args.scratch);
   const Scratch scratch(args, MaxDim(args.tables, args.num_tables), arena);
-  const SortedContributions sorted = Sort(launch, scratch, args);
+  const SortedOccurrences sorted = Sort(launch, scratch, args);
   Fill(launch, scratch.squares, args.capacity, 0.0f);
   VisitTouchedRows(launch, sorted, args.tables, args.num_tables, scratch.backward, SquareVisitor{scratch.squares});
   launch.RunGrid("NormsKernel", NormsKernel, dim3(static_cast<unsigned>(args.num_tables)), kScanThreads, sorted,
@@ -165,7 +165,7 @@ LaunchStatus RowGradients(const RowGradientsArgs& args, const RowGradientsOutput
   Arena arena(args.scratch);
   const int64_t dim = MaxDim(args.tables, args.num_tables), chunks = BackwardScratch::Chunks(args.capacity);
   const Scratch scratch(args, dim, arena);
-  const SortedContributions sorted = Sort(launch, scratch, args);
+  const SortedOccurrences sorted = Sort(launch, scratch, args);
   launch.Run("CountRowsKernel", CountRowsKernel, chunks * kWarp, sorted, chunks, scratch.chunk_ranks);
   launch.RunGrid("ScanKernel", ScanKernel, dim3(1), kScanThreads, scratch.chunk_ranks, chunks);
   launch.Run("RankRowsKernel", RankRowsKernel, chunks * kWarp, sorted, chunks, scratch.chunk_ranks, scratch.ranks);

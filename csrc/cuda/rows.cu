@@ -1,4 +1,4 @@
-#include "csrc/common/half.h"
+#include "csrc/common/dtype.h"
 #include "csrc/cuda/batches.h"
 #include "csrc/cuda/fill.h"
 #include "csrc/cuda/ops.h"
@@ -49,14 +49,7 @@ void MoveRows(Launcher& launch, const RowsArgs& args, const Move& move) {
 
 template <class Move>
 void MoveRowsOfAnyDType(Launcher& launch, const RowsArgs& args, const Move& move) {
-  switch (args.dtype) {
-    case DType::kFloat32:
-      return MoveRows<float>(launch, args, move);
-    case DType::kBFloat16:
-      return MoveRows<BFloat16>(launch, args, move);
-    case DType::kFloat16:
-      return MoveRows<Float16>(launch, args, move);
-  }
+  VisitDType(args.dtype, [&](auto zero) { MoveRows<decltype(zero)>(launch, args, move); });
 }
 
 }  // namespace

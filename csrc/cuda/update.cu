@@ -6,7 +6,7 @@ namespace jaxtbe {
 namespace {
 
 struct Scratch {
-  ContributionSorter sorter;
+  OccurrenceSorter sorter;
   BackwardScratch backward;
   UpdateTable* tables;
 
@@ -28,7 +28,7 @@ LaunchStatus Update(const UpdateArgs& args, cudaStream_t stream) {
   Launcher launch(stream);
   Arena arena(args.scratch);
   const Scratch scratch(args.capacity, MaxDim(args.shapes, args.num_tables), args.num_tables, arena);
-  const SortedContributions sorted =
+  const SortedOccurrences sorted =
       scratch.sorter.Sort(launch, args.sources, args.num_sources, args.shapes, args.num_tables);
   StoreDescriptors(launch, args.tables, args.num_tables, scratch.tables);
   const UpdateRun run = {args, scratch.tables, sorted, scratch.backward};

@@ -11,7 +11,7 @@ namespace jaxtbe {
 struct UpdateRun {
   const UpdateArgs& args;
   const UpdateTable* tables;
-  const SortedContributions& sorted;
+  const SortedOccurrences& sorted;
   const BackwardScratch& scratch;
 };
 

@@ -1,7 +1,7 @@
 // What an update does with a touched row: load it with its optimizer state, apply a rule, store it.
 #pragma once
 
-#include "csrc/common/math.h"
+#include "csrc/common/optim/step.h"
 #include "csrc/common/rounding.h"
 #include "csrc/common/update_args.h"
 #include "csrc/cuda/backward.h"
@@ -17,7 +17,7 @@ struct UpdateVisitor {
 
   template <class Columns>
   __device__ __forceinline__ void Visit(const Columns& columns, const typename Columns::Floats& g,
-                                        const TouchedRow& touched) const {
+                                        const FinishedRow& touched) const {
     const UpdateTable& table = tables[touched.table];
     const Hyper hyper = *reinterpret_cast<const Hyper*>(table.hyper);
     const int64_t first = touched.row * touched.dim;
@@ -31,12 +31,9 @@ struct UpdateVisitor {
       LoadState(columns, table, k, first, row.element_states[k]);
     }
     if constexpr (Rule::kRowStates > 0) row.row_state = table.row_states[0][touched.row];
-    AdjustGradient(columns, hyper, row);
 
-    const Rule rule(hyper, table.hyper + kNumCommonHypers);
-    rule(row);
+    Step(Rule(hyper, table.hyper + kNumCommonHypers), hyper, row);
 
-    LimitNorm(columns, hyper.max_norm, row);
     StoreWeights(columns, hyper, touched, weights, row.w);
 #pragma unroll
     for (int k = 0; k < kElementStates; ++k) StoreState(columns, table, k, first, row.element_states[k]);
@@ -47,32 +44,8 @@ struct UpdateVisitor {
   }
 
  private:
-  // Clipping and L2 decay, which come before every rule.
-  template <class Columns, class Row>
-  __device__ __forceinline__ static void AdjustGradient(const Columns& columns, const Hyper& hyper, Row& row) {
-    if (IsOff(hyper.clip) && hyper.l2 == 0) return;
-    columns.ForEach([&](auto i, auto) {
-      float value = IsOff(hyper.clip) ? row.g[i] : Clip(row.g[i], hyper.clip);
-      if (hyper.l2 != 0) value += hyper.l2 * row.w[i];
-      row.g[i] = value;
-    });
-  }
-
-  template <class Columns, class Row>
-  __device__ __forceinline__ static void LimitNorm(const Columns& columns, float max_norm, Row& row) {
-    if (IsOff(max_norm)) return;
-    float norm = Sqrt(row.Sum([](const auto& e) { return e.w * e.w; }));
-    if (!(norm > max_norm)) return;
-    if (norm > kLargest) {  // the same for every lane
-      columns.ForEach([&](auto i, auto) { row.w[i] *= kNormShrink; });
-      norm = Sqrt(row.Sum([](const auto& e) { return e.w * e.w; }));
-    }
-    const float scale = max_norm / norm;
-    columns.ForEach([&](auto i, auto) { row.w[i] *= scale; });
-  }
-
   template <class Columns, class Floats>
-  __device__ __forceinline__ void StoreWeights(const Columns& columns, const Hyper& hyper, const TouchedRow& touched,
+  __device__ __forceinline__ void StoreWeights(const Columns& columns, const Hyper& hyper, const FinishedRow& touched,
                                                T* weights, const Floats& w) const {
     if (sizeof(T) == 2 && hyper.stochastic != 0) {
       const uint32_t row = noise[2 + touched.table] + static_cast<uint32_t>(touched.row);

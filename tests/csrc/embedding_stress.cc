@@ -7,9 +7,7 @@
 #include <random>
 #include <vector>
 
-#include "csrc/cpu/lookup.h"
-#include "csrc/cpu/row_gradients.h"
-#include "csrc/cpu/update.h"
+#include "csrc/cpu/ops.h"
 #include "tests/csrc/thread_pool.h"
 
 namespace jaxtbe {

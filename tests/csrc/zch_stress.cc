@@ -4,8 +4,7 @@
 #include <cstdlib>
 #include <random>
 
-#include "csrc/cpu/zch_find.h"
-#include "csrc/cpu/zch_insert.h"
+#include "csrc/cpu/ops.h"
 #include "tests/csrc/insert_case.h"
 #include "tests/csrc/sequential_insert.h"
 #include "tests/csrc/thread_pool.h"

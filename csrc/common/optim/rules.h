@@ -32,4 +32,11 @@ constexpr int kNumRules = 0 JAXTBE_FOR_EACH_RULE(JAXTBE_COUNT_RULE);
 
 constexpr int kMaxElementStates = 2, kMaxRowStates = 1;
 
+// The arrays of UpdateTable, and the scratch of a row, have room for so many.
+#define JAXTBE_STATES_FIT(Rule)                                                        \
+  static_assert(Rule::kElementStates <= kMaxElementStates, "raise kMaxElementStates"); \
+  static_assert(Rule::kRowStates <= kMaxRowStates, "raise kMaxRowStates");
+JAXTBE_FOR_EACH_RULE(JAXTBE_STATES_FIT)
+#undef JAXTBE_STATES_FIT
+
 }  // namespace jaxtbe

@@ -1,9 +1,10 @@
 // The kernels that are compiled once for each instruction set, and the choice among them.
 #pragma once
 
+#include "csrc/common/lookup_args.h"
 #include "csrc/common/update_args.h"
 #include "csrc/common/zch/probe.h"
-#include "csrc/cpu/lookup.h"
+#include "csrc/cpu/faults.h"
 #include "csrc/cpu/occurrences.h"
 
 namespace jaxtbe {

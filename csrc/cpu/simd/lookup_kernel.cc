@@ -1,5 +1,7 @@
 #include "csrc/cpu/simd/lookup_kernel.h"
 
+#include <algorithm>
+
 #include "csrc/cpu/simd/sum_rows.h"
 
 namespace jaxtbe {

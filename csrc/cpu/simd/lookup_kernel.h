@@ -1,7 +1,8 @@
 // One feature's bags, of one instruction set.
 #pragma once
 
-#include "csrc/cpu/lookup.h"
+#include "csrc/common/lookup_args.h"
+#include "csrc/cpu/faults.h"
 
 namespace jaxtbe {
 namespace JAXTBE_SIMD {

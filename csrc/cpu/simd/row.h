@@ -11,6 +11,7 @@ template <int kElementStates>
 struct Row {
   float* w;
   const float* g;
+  float* new_g;  // where a gradient goes that is changed
   float* element_states[kElementStates > 0 ? kElementStates : 1];
   float* row_state;
   float dim;
@@ -22,6 +23,17 @@ struct Row {
 
   JAXTBE_HD float RowState(int) const { return *row_state; }
   JAXTBE_HD void SetRowState(int, float value) { *row_state = value; }
+
+  // f(Element&) changes g of every element.
+  template <class F>
+  JAXTBE_HD void UpdateGradient(F f) {
+    ForEachPack(static_cast<int64_t>(dim), [&](auto pack, int64_t i) {
+      auto e = LoadElement<decltype(pack)>(i);
+      f(e);
+      Store(new_g + i, e.g);
+    });
+    g = new_g;
+  }
 
   // f(Element&) changes w and state of every element.
   template <class F>

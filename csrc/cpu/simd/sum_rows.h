@@ -12,6 +12,7 @@
 // Rows are added in the order of i, column by column, so the sum does not depend on how columns are grouped into packs.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include "csrc/cpu/simd/pack.h"

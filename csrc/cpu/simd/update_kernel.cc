@@ -1,7 +1,8 @@
 #include "csrc/cpu/simd/update_kernel.h"
 
-#include "csrc/common/math.h"
+#include "csrc/common/dtype.h"
 #include "csrc/common/optim/rules.h"
+#include "csrc/common/optim/step.h"
 #include "csrc/common/rounding.h"
 #include "csrc/cpu/simd/row.h"
 #include "csrc/cpu/simd/touched_rows.h"
@@ -9,37 +10,6 @@
 namespace jaxtbe {
 namespace JAXTBE_SIMD {
 namespace {
-
-// Clipping and L2 decay, which come before every rule.
-JAXTBE_HD const float* AdjustGradient(const float* g, const float* w, const Hyper& h, int64_t dim, float* buffer) {
-  if (IsOff(h.clip) && h.l2 == 0) return g;
-  ForEachPack(dim, [&](auto pack, int64_t c) {
-    using V = decltype(pack);
-    V value = Load<V>(g + c);
-    if (!IsOff(h.clip)) value = Clip(value, h.clip);
-    if (h.l2 != 0) value += h.l2 * Load<V>(w + c);
-    Store<V>(buffer + c, value);
-  });
-  return buffer;
-}
-
-JAXTBE_HD void LimitNorm(float* w, float max_norm, int64_t dim) {
-  if (IsOff(max_norm)) return;
-  const auto norm_of_shrunk = [&](float shrink) {
-    return Sqrt(SumPacks(dim, [&](auto pack, int64_t c) {
-      const auto v = shrink * Load<decltype(pack)>(w + c);
-      return v * v;
-    }));
-  };
-  float shrink = 1.0f, norm = norm_of_shrunk(1.0f);
-  if (!(norm > max_norm)) return;
-  if (norm > kLargest) norm = norm_of_shrunk(shrink = kNormShrink);
-  const float scale = max_norm / norm;
-  ForEachPack(dim, [&](auto pack, int64_t c) {
-    using V = decltype(pack);
-    Store<V>(w + c, scale * (shrink * Load<V>(w + c)));
-  });
-}
 
 template <class T>
 JAXTBE_HD void ToFloats(const T* from, int64_t dim, float* to) {
@@ -115,7 +85,8 @@ struct TableUpdater {
     } else {
       r.w = Weights(row);
     }
-    r.g = AdjustGradient(g, r.w, hyper, dim, buffer);
+    r.g = g;
+    r.new_g = buffer;
     for (int k = 0; k < Rule::kElementStates; ++k) {
       if (StateIsStaged(k)) {
         r.element_states[k] = buffer + (2 + k) * dim;
@@ -126,9 +97,8 @@ struct TableUpdater {
     }
     if constexpr (Rule::kRowStates > 0) r.row_state = table.row_states[0] + row;
 
-    rule(r);
+    Step(rule, hyper, r);
 
-    LimitNorm(r.w, hyper.max_norm, dim);
     if constexpr (kStaged) {
       if (hyper.stochastic != 0) {
         FromFloatsStochastic(r.w, dim, RowNoiseKey(noise_key, first_row + static_cast<uint32_t>(row)), Weights(row));
@@ -152,14 +122,7 @@ void UpdateRowsOf(const UpdateRun& run, Range range, float* buffer) {
 
 template <class Rule>
 void UpdateRows(const UpdateRun& run, Range range, float* buffer) {
-  switch (run.dtype) {
-    case DType::kFloat32:
-      return UpdateRowsOf<Rule, float>(run, range, buffer);
-    case DType::kBFloat16:
-      return UpdateRowsOf<Rule, BFloat16>(run, range, buffer);
-    case DType::kFloat16:
-      return UpdateRowsOf<Rule, Float16>(run, range, buffer);
-  }
+  VisitDType(run.dtype, [&](auto zero) { UpdateRowsOf<Rule, decltype(zero)>(run, range, buffer); });
 }
 
 #define JAXTBE_INSTANTIATE(Rule) template void UpdateRows<Rule>(const UpdateRun&, Range, float*);

@@ -1,4 +1,4 @@
-// Lookup of raw ids in a hashed ZCH: nothing is inserted, nothing changes.
+// The slots of raw ids in a hashed ZCH, a group of ids at a time.
 #pragma once
 
 #include <cstdint>
@@ -28,7 +28,5 @@ void LocateRange(const SlotIdentities& slots, const ProbeLayout& layout, const u
     }
   }
 }
-
-void ZchFind(const ZchFindArgs& args, const Pool& pool);
 
 }  // namespace jaxtbe

@@ -9,7 +9,7 @@
 namespace jaxtbe {
 
 // What one occurrence adds to the gradient of its row: coefficient * row.
-struct Contribution {
+struct OccurrenceGradient {
   const float* row;
   float coefficient;
 };
@@ -22,12 +22,12 @@ struct KeyedTable {
   int64_t dim;
 };
 
-// Position i of the sorted occurrences has the key keys[i] and adds contributions[occurrences[i]]. Occurrences that
+// Position i of the sorted occurrences has the key keys[i] and adds gradients[occurrences[i]]. Occurrences that
 // train nothing have the key `num_rows` and stand last.
-struct SortedContributions {
+struct SortedOccurrences {
   const uint32_t* keys;
   const uint32_t* occurrences;
-  const Contribution* contributions;
+  const OccurrenceGradient* gradients;
   int64_t count;
   uint32_t num_rows;  // of all tables together
   const KeyedTable* tables;
@@ -35,12 +35,12 @@ struct SortedContributions {
 };
 
 // Scratch of one sort, for `capacity` occurrences.
-class ContributionSorter {
+class OccurrenceSorter {
  public:
-  ContributionSorter(int64_t capacity, int64_t num_tables, Arena& arena)
+  OccurrenceSorter(int64_t capacity, int64_t num_tables, Arena& arena)
       : capacity_(capacity),
         tables_(arena.Take<KeyedTable>(num_tables)),
-        contributions_(arena.Take<Contribution>(capacity)),
+        gradients_(arena.Take<OccurrenceGradient>(capacity)),
         keys_(arena.Take<uint32_t>(capacity)),
         occurrences_(arena.Take<uint32_t>(capacity)),
         sorted_keys_(arena.Take<uint32_t>(capacity)),
@@ -49,13 +49,13 @@ class ContributionSorter {
         sort_(arena.Take<unsigned char>(static_cast<int64_t>(sort_bytes_))) {}
 
   // The tables have fewer than 2^32 rows together.
-  SortedContributions Sort(Launcher& launch, const Source* sources, int64_t num_sources, const SourceTable* tables,
-                           int64_t num_tables) const;
+  SortedOccurrences Sort(Launcher& launch, const Source* sources, int64_t num_sources, const SourceTable* tables,
+                         int64_t num_tables) const;
 
  private:
   int64_t capacity_;
   KeyedTable* tables_;
-  Contribution* contributions_;
+  OccurrenceGradient* gradients_;
   uint32_t *keys_, *occurrences_, *sorted_keys_, *sorted_occurrences_;
   size_t sort_bytes_;
   unsigned char* sort_;

@@ -1,7 +1,8 @@
-#include "csrc/cuda/contributions.h"
+#include "csrc/cuda/occurrences.h"
 
 #include <vector>
 
+#include "csrc/common/occurrence.h"
 #include "csrc/cuda/batches.h"
 #include "csrc/cuda/warp.h"
 
@@ -33,12 +34,6 @@ __device__ __forceinline__ int64_t SampleOf(const int32_t* offsets, int64_t batc
   return after > 0 ? after - 1 : 0;
 }
 
-__device__ __forceinline__ int64_t CountValid(const BagsView& bags, Range bag, int64_t rows) {
-  int64_t valid = 0;
-  for (int64_t p = bag.begin; p < bag.end; ++p) valid += static_cast<uint32_t>(bags.ids[p]) < rows;
-  return valid;
-}
-
 // The source whose feature a position belongs to, or -1. Sources are in the order of their features.
 __device__ __forceinline__ int SourceOf(const Descriptors<SourceView>& sources, const BagsView& bags,
                                         int64_t position) {
@@ -54,11 +49,11 @@ __device__ __forceinline__ int SourceOf(const Descriptors<SourceView>& sources, 
   return low - 1;
 }
 
-// Writes the keys and contributions of some sources of one lookup. Broken offsets make wrong keys, never foreign reads.
+// Writes the keys and gradients of some sources of one lookup. Broken offsets make wrong keys, never foreign reads.
 //
 // Grid: one thread for each position of the lookup.
-__global__ void ContributionsKernel(LookupView lookup, const __grid_constant__ Descriptors<SourceView> sources,
-                                    uint32_t* keys, Contribution* contributions) {
+__global__ void OccurrencesKernel(LookupView lookup, const __grid_constant__ Descriptors<SourceView> sources,
+                                  uint32_t* keys, OccurrenceGradient* gradients) {
   const int64_t position = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
   const BagsView& bags = lookup.bags;
   if (position >= bags.num_ids) return;
@@ -67,24 +62,16 @@ __global__ void ContributionsKernel(LookupView lookup, const __grid_constant__ D
   const SourceView& source = sources.items[s];
   const int32_t* offsets = bags.offsets + source.feature * bags.batch;
   if (position >= offsets[bags.batch]) return;  // of a feature that is no source, or of none
-  const uint32_t row = static_cast<uint32_t>(bags.ids[position]);
-  if (row >= source.table_rows || (lookup.update_mask && !lookup.update_mask[position])) return;
   const int64_t sample = SampleOf(offsets, bags.batch, position);
   const Range bag = bags.Bag(source.feature, sample);
+  const int64_t index = position - bag.begin;
+  if (!Trains(bags, lookup.update_mask, position, source.table_rows, source.pooling, index, source.max_length)) return;
   const float* d_row = source.d_acts + sample * source.stride;
-  if (source.pooling == Pooling::kNone) {
-    const int64_t index = position - bag.begin;
-    if (index < 0 || index >= source.max_length) return;
-    d_row += index * source.dim;
-  }
-  float coefficient = 1.0f;
-  if (source.pooling == Pooling::kMean) {
-    const int64_t valid = CountValid(bags, bag, source.table_rows);
-    coefficient = 1.0f / static_cast<float>(valid > 1 ? valid : 1);
-  }
+  if (source.pooling == Pooling::kNone) d_row += index * source.dim;
+  float coefficient = BagScale(source.pooling, bags, bag, source.table_rows);
   if (bags.id_weights) coefficient *= bags.id_weights[position];
-  keys[lookup.first + position] = source.base + row;
-  contributions[lookup.first + position] = {d_row, coefficient};
+  keys[lookup.first + position] = source.base + static_cast<uint32_t>(bags.ids[position]);
+  gradients[lookup.first + position] = {d_row, coefficient};
 }
 
 // The keys of positions that train nothing, and the numbers of all.
@@ -99,8 +86,8 @@ __global__ void NumberOccurrencesKernel(uint32_t* keys, uint32_t* occurrences, i
 
 }  // namespace
 
-SortedContributions ContributionSorter::Sort(Launcher& launch, const Source* sources, int64_t num_sources,
-                                             const SourceTable* tables, int64_t num_tables) const {
+SortedOccurrences OccurrenceSorter::Sort(Launcher& launch, const Source* sources, int64_t num_sources,
+                                         const SourceTable* tables, int64_t num_tables) const {
   std::vector<KeyedTable> keyed;
   uint64_t num_rows = 0;
   for (int64_t t = 0; t < num_tables; ++t) {
@@ -122,13 +109,13 @@ SortedContributions ContributionSorter::Sort(Launcher& launch, const Source* sou
                        static_cast<int32_t>(source.feature), table.base, source.pooling});
     }
     ForEachBatch(views.data(), static_cast<int64_t>(views.size()), [&](const Descriptors<SourceView>& batch, int64_t) {
-      launch.Run("ContributionsKernel", ContributionsKernel, lookup.bags.num_ids, lookup, batch, keys_, contributions_);
+      launch.Run("OccurrencesKernel", OccurrencesKernel, lookup.bags.num_ids, lookup, batch, keys_, gradients_);
     });
     first += lookup.bags.num_ids;
   }
   SortPairs(launch, keys_, occurrences_, capacity_, BitWidth(num_rows), sort_, sort_bytes_, sorted_keys_,
             sorted_occurrences_);
-  return {sorted_keys_, sorted_occurrences_,         contributions_, capacity_, static_cast<uint32_t>(num_rows),
+  return {sorted_keys_, sorted_occurrences_,         gradients_, capacity_, static_cast<uint32_t>(num_rows),
           tables_,      static_cast<int>(num_tables)};
 }
 
