@@ -109,6 +109,19 @@ def test_zch(seed, implementation):
     zch_cases.assert_same(found, find(got.slots.identities, batch.ids, mended(offsets), implementation="xla"), "find")
 
 
+@pytest.mark.parametrize(("features", "batch"), [(1, 1), (62, 1), (63, 1), (130, 1), (399, 1), (1000, 1), (40, 7500)])
+def test_any_number_of_offsets(features, batch, implementation):
+    """However many threads and blocks share them: where every id is a fault, counts are the lengths of the bags."""
+    rng, ids = np.random.default_rng(features), np.zeros(300, np.int32)
+    for least, most in ((-50, 350), (-3, 3), (250, 2**31 - 1)):
+        steps = rng.integers(least, most, features * batch + 1)
+        climb = np.linspace(0, 1, steps.size) ** 3  # large ones late, so that each place of the list matters
+        offsets = (steps * climb).astype(np.int32)
+        want = np.maximum.accumulate(np.clip(offsets, 0, ids.size))[::batch]
+        faults = ops.count_faults(ids, offsets, rows=(0,) * features, implementation=implementation)
+        np.testing.assert_array_equal(np.asarray(faults)[:, 0], np.diff(want))
+
+
 def test_overlapping_bags_do_not_race():
     """300 bags that overlap: before, the gradient of a weight was whatever bag was last to write it."""
     rng = np.random.default_rng(0)

@@ -13,7 +13,6 @@ struct LookupOperands {
   LookupArgs args = {};
   std::vector<LookupFeature> features;
   std::vector<LookupTable> tables;
-  RisingOffsets offsets;
 };
 
 // `layout`: for each feature (table or -1, pooling, column, max_length, reads). Outputs lie in rows of `columns`.
@@ -31,7 +30,7 @@ inline void ReadFeatures(OperandReader& read, Ints layout, int64_t columns, Look
 
 // Operands: ids, offsets, id weights if `has_weights`, then `num_tables` tables. `columns`: of the activations.
 inline void ReadLookup(OperandReader& read, Ints layout, bool has_weights, int64_t num_tables, int64_t columns,
-                       LookupOperands& out) {
+                       RisingOffsets& rising, LookupOperands& out) {
   LookupArgs& args = out.args;
   BagsView& bags = args.bags;
   int64_t num_offsets = 0;
@@ -52,7 +51,7 @@ inline void ReadLookup(OperandReader& read, Ints layout, bool has_weights, int64
   args.stride = columns;
   bags.batch = BatchOf(num_offsets, args.num_features);
   read.Require(bags.batch >= 0, "operand 'offsets'");
-  if (read.ok()) bags.offsets = out.offsets.Of(offsets, num_offsets, bags.num_ids);
+  if (read.ok()) bags.offsets = rising.Of(offsets, num_offsets, bags.num_ids);
 }
 
 }  // namespace jaxtbe

@@ -151,6 +151,7 @@ int Main(int rounds) {
       CheckRowGradients(batch, round);
       CheckRows(batch, round, random);
       CheckReset(batch.dim, round, random);
+      CheckOffsets(round, random);
       CheckFind(round, random);
       CheckInsert(random, round);
       if (batch.ids.size() > 0) RunBroken(batch, random);
