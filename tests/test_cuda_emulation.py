@@ -21,6 +21,7 @@ GROUPS = {
     "writeback": ("test_access.py test_in_place.py", "not 2_gib"),
     "zch_find": ("test_zch_find.py test_zch_read_only.py", ""),
     "zch_insert": ("test_zch_insert.py", "(not random_batches or reserved)"),
+    "zch_wide": ("test_zch_wide_windows.py", ""),
     "zch_rows": ("test_zch_in_place.py test_zch_bags.py test_reset_rows.py", ""),
 }
 """Name to test files, and which of their tests."""
@@ -32,6 +33,7 @@ OTHER_SCHEDULES = {
     "offsets": "every_op or any_number",
     "writeback": "write_only or assign",
     "zch_insert": "crowd or (random_batches and reserved and first)",
+    "zch_wide": "specification and (config0 or config1)",
     "zch_rows": "evicted or bits",
 }
 """Group to those of its tests that run in other orders of threads, too: each kernel, where it matters."""
