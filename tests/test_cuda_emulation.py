@@ -17,7 +17,7 @@ GROUPS = {
     "gradient": ("test_sparse_grad.py test_dense_grad.py", "not large and not thousands"),
     "update": ("test_optimizers.py test_rounding.py", "not thousands"),
     "tools": ("test_optimizer_tools.py", ""),
-    "offsets": ("test_hostile_offsets.py", ""),
+    "offsets": ("test_hostile_offsets.py fuzz/test_handlers.py", ""),
     "writeback": ("test_access.py test_in_place.py", "not 2_gib"),
     "zch_find": ("test_zch_find.py test_zch_read_only.py", ""),
     "zch_insert": ("test_zch_insert.py", "(not random_batches or reserved)"),

@@ -13,6 +13,7 @@ ffi::Error LookupImpl(ContextArg context, ffi::RemainingArgs operands, ffi::Resu
   LookupOperands lookup;
   ReadLookup(read, layout, has_weights, num_tables, acts->dimensions()[1], rising, lookup);
   read.Require(acts->dimensions()[0] == lookup.args.bags.batch, "the result 'acts'");
+  read.Require(!read.ok() || OutputsFill(lookup, acts->dimensions()[1]), "the layout of the outputs");
   read.Require(HasShape(*faults, {lookup.args.num_features, 2}), "the result 'faults'");
   if (!read.ok()) return read.error();
   lookup.args.acts = acts->typed_data();

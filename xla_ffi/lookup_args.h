@@ -1,9 +1,11 @@
 // The operands that the forward and the gradient of id weights share: a batch, the features' layout, and tables.
 #pragma once
 
+#include <algorithm>
 #include <vector>
 
 #include "csrc/common/lookup_args.h"
+#include "csrc/common/range.h"
 #include "xla_ffi/args.h"
 #include "xla_ffi/backend.h"
 
@@ -26,6 +28,23 @@ inline void ReadFeatures(OperandReader& read, Ints layout, int64_t columns, Look
     if (!fits) return read.Fail("the output of a feature");
     out.features.push_back({field[0], static_cast<Pooling>(field[1]), field[2], field[3], field[4] != 0});
   }
+}
+
+// Whether the outputs fill rows of `columns`, each column once: no two threads write one number, and none is left out.
+inline bool OutputsFill(const LookupOperands& in, int64_t columns) {
+  std::vector<Range> outputs;
+  for (const LookupFeature& feature : in.features) {
+    if (feature.table < 0) continue;
+    const int64_t shown = feature.pooling == Pooling::kNone ? feature.max_length : 1;
+    outputs.push_back({feature.column, feature.column + shown * in.tables[feature.table].dim});
+  }
+  std::sort(outputs.begin(), outputs.end(), [](Range a, Range b) { return a.begin < b.begin; });
+  int64_t filled = 0;
+  for (const Range output : outputs) {
+    if (output.begin != filled) return false;
+    filled = output.end;
+  }
+  return filled == columns;
 }
 
 // Operands: ids, offsets, id weights if `has_weights`, then `num_tables` tables. `columns`: of the activations.
