@@ -30,7 +30,7 @@ OTHER_SCHEDULES = {
     "lookup": "every_dim",
     "gradient": "two_lookups or dense_grad",
     "update": "clip_then or duplicates or twice",
-    "offsets": "every_op or any_number",
+    "offsets": "every_op or every_offset or more_offsets",
     "writeback": "write_only or assign",
     "zch_insert": "crowd or (random_batches and reserved and first)",
     "zch_wide": "specification and (config0 or config1)",

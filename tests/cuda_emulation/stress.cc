@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "csrc/common/half.h"
+#include "csrc/common/zch/choice.h"
 #include "csrc/cuda/ops.h"
 #include "tests/csrc/insert_case.h"
 #include "tests/csrc/sequential_insert.h"

@@ -49,8 +49,8 @@ def test_scratch_one_byte_short(name):
     call.run()
     results = list(call.results)
     results[place] = results[place][1:]
-    with pytest.raises(jax.errors.JaxRuntimeError, match="jaxtbe: the .*scratch.* does not fit the rest of the call"):
+    with pytest.raises(jax.errors.JaxRuntimeError, match=r"jaxtbe: the .*scratch.* does not fit the rest of the call"):
         dataclasses.replace(call, results=results).run()
     results[place] = results[place][:0]  # too short for the offsets alone
-    with pytest.raises(jax.errors.JaxRuntimeError, match="jaxtbe: the .*scratch.* does not fit the rest of the call"):
+    with pytest.raises(jax.errors.JaxRuntimeError, match=r"jaxtbe: the .*scratch.* does not fit the rest of the call"):
         dataclasses.replace(call, results=results).run()
