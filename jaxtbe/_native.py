@@ -41,7 +41,7 @@ def check_runtime(built: tuple[int, int], running: tuple[int, int]) -> None:
         )
 
 
-INTERFACE_VERSION = 6
+INTERFACE_VERSION = 7
 """The twin of kInterfaceVersion in xla_ffi/module_common.h: it changes with the operands or attributes of a target."""
 
 
@@ -97,6 +97,11 @@ def cuda_architectures() -> str | None:
 
 
 # Which platform a program runs on is not known while it is traced: scratch memory is enough for any.
+
+
+def offsets_scratch_bytes(*counts: int) -> int:
+    """Bytes of scratch memory of a call for its offsets, the first part of all: `counts` of them for each batch that it reads."""
+    return sum(max(library.offsets_scratch_bytes(count) for library in _LIBRARIES.values()) for count in counts)
 
 
 def update_scratch_bytes(capacity: int, max_dim: int, num_tables: int) -> int:

@@ -17,9 +17,11 @@ GROUPS = {
     "gradient": ("test_sparse_grad.py test_dense_grad.py", "not large and not thousands"),
     "update": ("test_optimizers.py test_rounding.py", "not thousands"),
     "tools": ("test_optimizer_tools.py", ""),
+    "offsets": ("test_hostile_offsets.py fuzz/test_handlers.py", ""),
     "writeback": ("test_access.py test_in_place.py", "not 2_gib"),
     "zch_find": ("test_zch_find.py test_zch_read_only.py", ""),
     "zch_insert": ("test_zch_insert.py", "(not random_batches or reserved)"),
+    "zch_wide": ("test_zch_wide_windows.py", ""),
     "zch_rows": ("test_zch_in_place.py test_zch_bags.py test_reset_rows.py", ""),
 }
 """Name to test files, and which of their tests."""
@@ -28,8 +30,10 @@ OTHER_SCHEDULES = {
     "lookup": "every_dim",
     "gradient": "two_lookups or dense_grad",
     "update": "clip_then or duplicates or twice",
+    "offsets": "every_op or every_offset or more_offsets",
     "writeback": "write_only or assign",
     "zch_insert": "crowd or (random_batches and reserved and first)",
+    "zch_wide": "specification and (config0 or config1)",
     "zch_rows": "evicted or bits",
 }
 """Group to those of its tests that run in other orders of threads, too: each kernel, where it matters."""

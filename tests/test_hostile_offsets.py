@@ -109,6 +109,33 @@ def test_zch(seed, implementation):
     zch_cases.assert_same(found, find(got.slots.identities, batch.ids, mended(offsets), implementation="xla"), "find")
 
 
+def falling(rng, count):
+    """Offsets of 300 ids that climb on the whole and fall everywhere."""
+    for least, most in ((-50, 350), (-3, 3), (250, 2**31 - 1)):
+        yield (rng.integers(least, most, count) * np.linspace(0, 1, count)).astype(np.int32)
+
+
+@pytest.mark.parametrize("bags", [1, 63, 64, 130, 399, 1000])
+def test_every_offset(bags, implementation):
+    """However many threads and blocks share them: the sum of a bag of ones is its length."""
+    ids, table = np.zeros(300, np.int32), np.ones((1, 1), np.float32)
+    for offsets in falling(np.random.default_rng(bags), bags + 1):
+        acts, _ = ops.lookup(
+            [table], ids, offsets, features=(FeatureLayout(0),), columns=1, implementation=implementation
+        )
+        want = np.maximum.accumulate(np.clip(offsets, 0, ids.size))
+        np.testing.assert_array_equal(np.asarray(acts)[:, 0], np.diff(want))
+
+
+def test_more_offsets_than_threads(implementation):
+    """Where every id is a fault, their counts are the lengths of the features."""
+    features, batch, ids = 40, 7500, np.zeros(300, np.int32)
+    for offsets in falling(np.random.default_rng(0), features * batch + 1):
+        faults = ops.count_faults(ids, offsets, rows=(0,) * features, implementation=implementation)
+        want = np.maximum.accumulate(np.clip(offsets, 0, ids.size))[::batch]
+        np.testing.assert_array_equal(np.asarray(faults)[:, 0], np.diff(want))
+
+
 def test_overlapping_bags_do_not_race():
     """300 bags that overlap: before, the gradient of a weight was whatever bag was last to write it."""
     rng = np.random.default_rng(0)

@@ -11,13 +11,16 @@ from jaxtbe import zch
 
 
 def batches(rng, rows, steps=4):
-    """Fewer ids than rows, then more than there is room for, some of them again, some seen twice."""
+    """Fewer ids than rows, then more than there is room for, some of them again, some seen twice; none at last."""
     known = np.zeros(0, np.int64)
+    edges = [2**63 - 1, 2**63 - 2, -(2**63), -(2**63) + 1, 0, 1, -2, -3, 2**32 - 1, 2**32, 2**31, -(2**31), 2**62]
     for step in range(steps):
         new = rng.integers(-(2**62), 2**62, rows // 2 if step == 0 else 2 * rows)
+        new[: len(edges)] = edges  # alike in either half
         ids = np.concatenate([new, rng.choice(new, rows // 3), rng.choice(known, rows // 4) if known.size else new[:0]])
         known = np.concatenate([known, new])
         yield rng.permutation(ids), 10 * step, rng.integers(0, 60, ids.size).astype(np.int32)
+    yield known[:0], 10 * steps, np.zeros(0, np.int32)
 
 
 @pytest.mark.parametrize("scored", [False, True])

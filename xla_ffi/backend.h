@@ -2,6 +2,8 @@
 //
 //   Context, ContextArg                      what a handler binds, and gets
 //   RunOn(context, op)                       runs op(pool or stream)
+//   RisingOffsets(scratch, bytes)            offsets that never fall: Of(offsets, count, num_ids)
+//   RunOnOffsets(context, rising, op)        runs an op that reads such offsets
 //   JAXTBE_DEFINE_HANDLER(Name, Impl, ...)   exports a handler
 #pragma once
 

@@ -3,6 +3,7 @@
 
 #include "csrc/cpu/ops.h"
 #include "csrc/cpu/rising_offsets.h"
+#include "xla_ffi/args.h"
 #include "xla_ffi/xla_pool.h"
 
 namespace jaxtbe {
@@ -15,6 +16,13 @@ template <class Op>
 ffi::Error RunOn(ContextArg& threads, Op op) {
   op(XlaPool(threads));
   return ffi::Error::Success();
+}
+
+// The same for an op that reads offsets, which were mended when they were decoded.
+template <class Op>
+ffi::Error RunOnOffsets(ContextArg& threads, const RisingOffsets& rising, Op op) {
+  if (!rising.fits()) return Misfit("the scratch");
+  return RunOn(threads, op);
 }
 
 #define JAXTBE_DEFINE_HANDLER(Name, Impl, binding) XLA_FFI_DEFINE_HANDLER_SYMBOL(Name, Impl, binding)

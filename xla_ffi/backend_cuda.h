@@ -5,11 +5,10 @@
 #include <string>
 
 #include "csrc/cuda/ops.h"
-#include "xla/ffi/api/ffi.h"
+#include "csrc/cuda/rising_offsets.h"
+#include "xla_ffi/args.h"
 
 namespace jaxtbe {
-
-namespace ffi = xla::ffi;
 
 #if defined(JAXTBE_CUDA_EMULATION)
 using Context = ffi::ThreadPool;
@@ -21,12 +20,6 @@ using ContextArg = cudaStream_t;
 inline cudaStream_t StreamOf(ContextArg stream) { return stream; }
 #endif
 
-// Offsets lie on the device, and the kernels take broken ones as they are: no read or write is out of bounds, but bags
-// that overlap race in the gradient of id weights.
-struct RisingOffsets {
-  const int32_t* Of(const int32_t* offsets, int64_t, int64_t) { return offsets; }
-};
-
 // Runs op(stream), and reports the kernel that could not be launched.
 template <class Op>
 ffi::Error RunOn(ContextArg& context, Op op) {
@@ -34,6 +27,16 @@ ffi::Error RunOn(ContextArg& context, Op op) {
   if (status.error == cudaSuccess) return ffi::Error::Success();
   return ffi::Error::Internal(std::string("jaxtbe: ") + status.kernel +
                               " could not be launched: " + cudaGetErrorString(status.error));
+}
+
+// The same for an op that reads offsets, behind the kernels that mend them.
+template <class Op>
+ffi::Error RunOnOffsets(ContextArg& context, const RisingOffsets& rising, Op op) {
+  if (!rising.fits()) return Misfit("the scratch");
+  return RunOn(context, [&](cudaStream_t stream) {
+    const LaunchStatus status = rising.Launch(stream);
+    return status.error == cudaSuccess ? op(stream) : status;
+  });
 }
 
 // XLA may record what a handler launches into a CUDA graph and replay it.

@@ -1,9 +1,11 @@
 // The operands that the forward and the gradient of id weights share: a batch, the features' layout, and tables.
 #pragma once
 
+#include <algorithm>
 #include <vector>
 
 #include "csrc/common/lookup_args.h"
+#include "csrc/common/range.h"
 #include "xla_ffi/args.h"
 #include "xla_ffi/backend.h"
 
@@ -13,7 +15,6 @@ struct LookupOperands {
   LookupArgs args = {};
   std::vector<LookupFeature> features;
   std::vector<LookupTable> tables;
-  RisingOffsets offsets;
 };
 
 // `layout`: for each feature (table or -1, pooling, column, max_length, reads). Outputs lie in rows of `columns`.
@@ -29,9 +30,26 @@ inline void ReadFeatures(OperandReader& read, Ints layout, int64_t columns, Look
   }
 }
 
+// Whether the outputs fill rows of `columns`, each column once: no two threads write one number, and none is left out.
+inline bool OutputsFill(const LookupOperands& in, int64_t columns) {
+  std::vector<Range> outputs;
+  for (const LookupFeature& feature : in.features) {
+    if (feature.table < 0) continue;
+    const int64_t shown = feature.pooling == Pooling::kNone ? feature.max_length : 1;
+    outputs.push_back({feature.column, feature.column + shown * in.tables[feature.table].dim});
+  }
+  std::sort(outputs.begin(), outputs.end(), [](Range a, Range b) { return a.begin < b.begin; });
+  int64_t filled = 0;
+  for (const Range output : outputs) {
+    if (output.begin != filled) return false;
+    filled = output.end;
+  }
+  return filled == columns;
+}
+
 // Operands: ids, offsets, id weights if `has_weights`, then `num_tables` tables. `columns`: of the activations.
 inline void ReadLookup(OperandReader& read, Ints layout, bool has_weights, int64_t num_tables, int64_t columns,
-                       LookupOperands& out) {
+                       RisingOffsets& rising, LookupOperands& out) {
   LookupArgs& args = out.args;
   BagsView& bags = args.bags;
   int64_t num_offsets = 0;
@@ -52,7 +70,7 @@ inline void ReadLookup(OperandReader& read, Ints layout, bool has_weights, int64
   args.stride = columns;
   bags.batch = BatchOf(num_offsets, args.num_features);
   read.Require(bags.batch >= 0, "operand 'offsets'");
-  if (read.ok()) bags.offsets = out.offsets.Of(offsets, num_offsets, bags.num_ids);
+  if (read.ok()) bags.offsets = rising.Of(offsets, num_offsets, bags.num_ids);
 }
 
 }  // namespace jaxtbe

@@ -4,6 +4,7 @@
 #include <pybind11/pybind11.h>
 
 #include "csrc/common/optim/rules.h"
+#include "csrc/common/rising_offsets.h"
 #include "xla_ffi/backend.h"
 #include "xla_ffi/handlers.h"
 
@@ -12,7 +13,7 @@ namespace jaxtbe {
 namespace py = pybind11;
 
 // The twin of INTERFACE_VERSION in jaxtbe/_native.py.
-constexpr int kInterfaceVersion = 6;
+constexpr int kInterfaceVersion = 7;
 
 inline py::capsule Capsule(XLA_FFI_Error* (*handler)(XLA_FFI_CallFrame*)) {
   return py::capsule(reinterpret_cast<void*>(handler), "xla._CUSTOM_CALL_TARGET");
@@ -51,6 +52,7 @@ inline void DefineCommon(py::module_& m) {
       "The XLA FFI version this library was built with.");
   m.def("interface_version", [] { return kInterfaceVersion; }, "Changes with the operands or attributes of a target.");
   m.def("rules", &Rules, "Update rule to its numbers of element states, row states and numbers of its own.");
+  m.def("offsets_scratch_bytes", &OffsetsScratch::Bytes, py::arg("count"));
   m.def("update_scratch_bytes", &UpdateScratchBytes, py::arg("capacity"), py::arg("max_dim"), py::arg("num_tables"));
   m.def("row_gradients_scratch_bytes", &RowGradientsScratchBytes, py::arg("capacity"), py::arg("max_dim"),
         py::arg("num_tables"));

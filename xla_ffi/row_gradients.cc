@@ -15,18 +15,18 @@ struct Operands {
 };
 
 // Operands: those of the lookups; then tokens.
-void ReadOperands(ffi::RemainingArgs operands, Ints lookups, Ints layout, Ints shapes,
-                  ffi::ResultBufferR1<ffi::U8>& scratch, Operands& out) {
+void ReadOperands(ffi::RemainingArgs operands, Ints lookups, Ints layout, Ints shapes, RisingOffsets& rising,
+                  Operands& out) {
   OperandReader read(operands);
-  ReadSources(read, lookups, layout, shapes, out.read);
+  ReadSources(read, lookups, layout, shapes, rising, out.read);
   RowGradientsArgs& args = out.args;
   args = {out.read.tables.data(),  static_cast<int64_t>(out.read.tables.size()),
           out.read.sources.data(), static_cast<int64_t>(out.read.sources.size()),
-          out.read.capacity,       scratch->untyped_data()};
+          out.read.capacity,       rising.rest()};
   if (read.ok()) {
     const size_t needed =
         RowGradientsScratchBytes(args.capacity, MaxDim(args.tables, args.num_tables), args.num_tables);
-    read.Require(scratch->size_bytes() >= needed, "the scratch of the row gradients");
+    read.Require(rising.rest_bytes() >= needed, "the scratch of the row gradients");
   }
   out.ok = read.ok();
   if (!read.ok()) out.error = read.error();
@@ -35,17 +35,19 @@ void ReadOperands(ffi::RemainingArgs operands, Ints lookups, Ints layout, Ints s
 ffi::Error SquareNormsImpl(ContextArg context, ffi::RemainingArgs operands, ffi::ResultBufferR1<ffi::U8> scratch,
                            ffi::ResultBufferR1<ffi::F32> norms, Ints lookups, Ints layout, Ints shapes) {
   Operands in;
-  ReadOperands(operands, lookups, layout, shapes, scratch, in);
+  RisingOffsets rising(scratch->untyped_data(), scratch->size_bytes());
+  ReadOperands(operands, lookups, layout, shapes, rising, in);
   if (!in.ok) return in.error;
   if (!HasShape(*norms, {in.args.num_tables})) return Misfit("the result");
-  return RunOn(context, [&](const auto& on) { return SquareNorms(in.args, norms->typed_data(), on); });
+  return RunOnOffsets(context, rising, [&](const auto& on) { return SquareNorms(in.args, norms->typed_data(), on); });
 }
 
 ffi::Error RowGradientsImpl(ContextArg context, ffi::RemainingArgs operands, ffi::ResultBufferR1<ffi::U8> scratch,
                             ffi::ResultBufferR1<ffi::S32> rows, ffi::ResultBufferR2<ffi::F32> gradients,
                             ffi::ResultBufferR1<ffi::S32> starts, Ints lookups, Ints layout, Ints shapes) {
   Operands in;
-  ReadOperands(operands, lookups, layout, shapes, scratch, in);
+  RisingOffsets rising(scratch->untyped_data(), scratch->size_bytes());
+  ReadOperands(operands, lookups, layout, shapes, rising, in);
   if (!in.ok) return in.error;
   const int64_t dim = in.args.tables[0].dim, capacity = in.args.capacity;
   for (const SourceTable& table : in.read.tables) {
@@ -54,7 +56,7 @@ ffi::Error RowGradientsImpl(ContextArg context, ffi::RemainingArgs operands, ffi
   if (!HasShape(*rows, {capacity}) || !HasShape(*gradients, {capacity, dim})) return Misfit("the result");
   if (!HasShape(*starts, {in.args.num_tables + 1})) return Misfit("the result 'starts'");
   const RowGradientsOutput out = {rows->typed_data(), gradients->typed_data(), starts->typed_data()};
-  return RunOn(context, [&](const auto& on) { return RowGradients(in.args, out, on); });
+  return RunOnOffsets(context, rising, [&](const auto& on) { return RowGradients(in.args, out, on); });
 }
 
 }  // namespace

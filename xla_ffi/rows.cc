@@ -27,7 +27,8 @@ bool IsStored(const ffi::AnyBuffer& buffer, int64_t dim) {
 
 // Operands: rows, starts, tables.
 ffi::Error GatherRowsImpl(ContextArg context, ffi::BufferR1<ffi::S32> rows, ffi::BufferR1<ffi::S32> starts,
-                          ffi::RemainingArgs operands, ffi::ResultBufferR2<ffi::F32> out) {
+                          ffi::RemainingArgs operands, ffi::ResultBufferR2<ffi::F32> out,
+                          ffi::ResultBufferR1<ffi::U8> scratch) {
   std::vector<RowsTable> tables;
   DType dtype = DType::kFloat32;
   const int64_t dim = out->dimensions()[1];
@@ -40,15 +41,16 @@ ffi::Error GatherRowsImpl(ContextArg context, ffi::BufferR1<ffi::S32> rows, ffi:
     dtype = TableDType(*table);
     tables.push_back({table->untyped_data(), table->dimensions()[0]});
   }
-  RisingOffsets rising;
+  RisingOffsets rising(scratch->untyped_data(), scratch->size_bytes());
   const int32_t* begins = rising.Of(starts.typed_data(), starts.dimensions()[0], rows.dimensions()[0]);
   const RowsArgs args = MakeArgs(tables, dtype, dim, rows, begins);
-  return RunOn(context, [&](const auto& on) { return GatherRows(args, out->typed_data(), on); });
+  return RunOnOffsets(context, rising, [&](const auto& on) { return GatherRows(args, out->typed_data(), on); });
 }
 
-// Operands: rows, starts, values, tables, tokens. Results: the tables.
+// Operands: rows, starts, values, tables, tokens. Results: scratch, the tables.
 ffi::Error StoreRowsImpl(ContextArg context, ffi::BufferR1<ffi::S32> rows, ffi::BufferR1<ffi::S32> starts,
-                         ffi::BufferR2<ffi::F32> values, ffi::RemainingArgs, ffi::RemainingRets results) {
+                         ffi::BufferR2<ffi::F32> values, ffi::RemainingArgs, ffi::ResultBufferR1<ffi::U8> scratch,
+                         ffi::RemainingRets results) {
   std::vector<RowsTable> tables;
   DType dtype = DType::kFloat32;
   const int64_t dim = values.dimensions()[1];
@@ -61,10 +63,10 @@ ffi::Error StoreRowsImpl(ContextArg context, ffi::BufferR1<ffi::S32> rows, ffi::
     dtype = TableDType(**table);
     tables.push_back({(*table)->untyped_data(), (*table)->dimensions()[0]});
   }
-  RisingOffsets rising;
+  RisingOffsets rising(scratch->untyped_data(), scratch->size_bytes());
   const int32_t* begins = rising.Of(starts.typed_data(), starts.dimensions()[0], rows.dimensions()[0]);
   const RowsArgs args = MakeArgs(tables, dtype, dim, rows, begins);
-  return RunOn(context, [&](const auto& on) { return StoreRows(args, values.typed_data(), on); });
+  return RunOnOffsets(context, rising, [&](const auto& on) { return StoreRows(args, values.typed_data(), on); });
 }
 
 }  // namespace
@@ -75,7 +77,8 @@ JAXTBE_DEFINE_HANDLER(GatherRowsHandler, GatherRowsImpl,
                           .Arg<ffi::BufferR1<ffi::S32>>()
                           .Arg<ffi::BufferR1<ffi::S32>>()
                           .RemainingArgs()
-                          .Ret<ffi::BufferR2<ffi::F32>>());
+                          .Ret<ffi::BufferR2<ffi::F32>>()
+                          .Ret<ffi::BufferR1<ffi::U8>>());
 
 JAXTBE_DEFINE_HANDLER(StoreRowsHandler, StoreRowsImpl,
                       ffi::Ffi::Bind()
@@ -84,6 +87,7 @@ JAXTBE_DEFINE_HANDLER(StoreRowsHandler, StoreRowsImpl,
                           .Arg<ffi::BufferR1<ffi::S32>>()
                           .Arg<ffi::BufferR2<ffi::F32>>()
                           .RemainingArgs()
+                          .Ret<ffi::BufferR1<ffi::U8>>()
                           .RemainingRets());
 
 }  // namespace jaxtbe

@@ -13,7 +13,6 @@ struct SourceOperands {
   std::vector<Source> sources;
   std::vector<SourceTable> tables;
   int64_t capacity = 0;  // ids of all lookups together
-  RisingOffsets offsets;
 };
 
 // `shapes`: for each table (rows, dim, duplicates).
@@ -58,7 +57,8 @@ inline void ReadLayout(OperandReader& read, Ints layout, size_t begin, size_t en
 
 // `lookups`: for each lookup (number of sources, has id weights, has update mask); `layout`: see above.
 // Operands of each lookup: ids, offsets, id weights, update mask, d_acts.
-inline void ReadSources(OperandReader& read, Ints lookups, Ints layout, Ints shapes, SourceOperands& out) {
+inline void ReadSources(OperandReader& read, Ints lookups, Ints layout, Ints shapes, RisingOffsets& rising,
+                        SourceOperands& out) {
   constexpr size_t kLookupFields = 3, kSourceFields = 6;
   ReadShapes(read, shapes, out.tables);
   read.Require(lookups.size() % kLookupFields == 0, "the number of lookups");
@@ -79,7 +79,7 @@ inline void ReadSources(OperandReader& read, Ints lookups, Ints layout, Ints sha
     read.Require(In(lookups[l], 0, static_cast<int64_t>((layout.size() - at) / kSourceFields) + 1),
                  "the number of sources");
     if (!read.ok()) return;
-    bags.offsets = out.offsets.Of(offsets, num_offsets, bags.num_ids);
+    bags.offsets = rising.Of(offsets, num_offsets, bags.num_ids);
     const size_t end = at + kSourceFields * static_cast<size_t>(lookups[l]);
     ReadLayout(read, layout, at, end, source, num_offsets, d_acts, out);
     at = end;

@@ -64,7 +64,8 @@ ffi::Error UpdateImpl(ContextArg context, ffi::BufferR2<ffi::F32> hyper, ffi::Bu
   if (rule == nullptr) return BuildFault("there is no update rule '" + std::string(rule_name) + "'");
   OperandReader read(operands);
   SourceOperands in;
-  ReadSources(read, lookups, layout, table_shapes, in);
+  RisingOffsets rising(scratch->untyped_data(), scratch->size_bytes());
+  ReadSources(read, lookups, layout, table_shapes, rising, in);
   const std::vector<Source>& sources = in.sources;
   const std::vector<SourceTable>& shapes = in.tables;
   const int64_t num_tables = static_cast<int64_t>(shapes.size()), capacity = in.capacity;
@@ -80,13 +81,13 @@ ffi::Error UpdateImpl(ContextArg context, ffi::BufferR2<ffi::F32> hyper, ffi::Bu
     tables[t].hyper = hyper.typed_data() + t * hyper.dimensions()[1];
     tables[t].number = static_cast<uint32_t>(table_ids[t]);
   }
-  if (scratch->size_bytes() < UpdateScratchBytes(capacity, MaxDim(shapes.data(), num_tables), num_tables)) {
+  if (rising.rest_bytes() < UpdateScratchBytes(capacity, MaxDim(shapes.data(), num_tables), num_tables)) {
     return Misfit("the update's scratch");
   }
   const UpdateArgs args = {
       dtype,          static_cast<Rule>(rule->rule),        tables.data(), shapes.data(),      num_tables,
-      sources.data(), static_cast<int64_t>(sources.size()), capacity,      noise.typed_data(), scratch->untyped_data()};
-  return RunOn(context, [&](const auto& on) { return Update(args, on); });
+      sources.data(), static_cast<int64_t>(sources.size()), capacity,      noise.typed_data(), rising.rest()};
+  return RunOnOffsets(context, rising, [&](const auto& on) { return Update(args, on); });
 }
 
 }  // namespace

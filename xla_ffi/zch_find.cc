@@ -7,10 +7,10 @@ namespace {
 
 // Operands: identities, ids, offsets.
 ffi::Error ZchFindImpl(ContextArg context, ffi::RemainingArgs operands, ffi::ResultBufferR1<ffi::S32> rows,
-                       ffi::ResultBufferR1<ffi::S8> status, Ints access, int64_t buckets, int64_t reserved,
-                       int64_t max_probe, int64_t on_full) {
+                       ffi::ResultBufferR1<ffi::S8> status, ffi::ResultBufferR1<ffi::U8> scratch, Ints access,
+                       int64_t buckets, int64_t reserved, int64_t max_probe, int64_t on_full) {
   OperandReader read(operands);
-  RisingOffsets rising;
+  RisingOffsets rising(scratch->untyped_data(), scratch->size_bytes());
   int64_t slots = 0;
   const uint32_t* identities = read.Take<ffi::U32>("identities", {kAnySize, 2}, &slots);
   const ZchBatch batch = ReadZchBatch(read, access, rising);
@@ -25,7 +25,7 @@ ffi::Error ZchFindImpl(ContextArg context, ffi::RemainingArgs operands, ffi::Res
                             batch,
                             rows->typed_data(),
                             status->typed_data()};
-  return RunOn(context, [&](const auto& on) { return ZchFind(args, on); });
+  return RunOnOffsets(context, rising, [&](const auto& on) { return ZchFind(args, on); });
 }
 
 }  // namespace
@@ -36,6 +36,7 @@ JAXTBE_DEFINE_HANDLER(ZchFindHandler, ZchFindImpl,
                           .RemainingArgs()
                           .Ret<ffi::BufferR1<ffi::S32>>()
                           .Ret<ffi::BufferR1<ffi::S8>>()
+                          .Ret<ffi::BufferR1<ffi::U8>>()
                           .Attr<Ints>("access")
                           .Attr<int64_t>("buckets")
                           .Attr<int64_t>("reserved")

@@ -16,7 +16,7 @@ ffi::Error ZchInsertImpl(ContextArg context, ffi::RemainingArgs operands, ffi::R
                          int64_t reserved, int64_t max_probe, int64_t eviction, int64_t priority, int64_t on_full,
                          int64_t admit_after, bool track_counts, bool has_mask, bool has_scores) {
   OperandReader read(operands);
-  RisingOffsets rising;
+  RisingOffsets rising(scratch->untyped_data(), scratch->size_bytes());
   int64_t num_slots = 0;
   read.Take<ffi::U32>("identities", {kAnySize, 2}, &num_slots);
   read.Take<ffi::S32>("last_seen", {num_slots});
@@ -44,7 +44,7 @@ ffi::Error ZchInsertImpl(ContextArg context, ffi::RemainingArgs operands, ffi::R
   read.Require(HasShape(*evicted, {n}) && HasShape(*evicted_ids, {n, 2}), "the result 'evicted' or 'evicted_ids'");
   read.Require(HasShape(*counters, {kNumCounters}), "the result 'counters'");
   if (!read.ok()) return read.error();
-  if (scratch->size_bytes() < ZchInsertScratchBytes(n)) return Misfit("the insert's scratch");
+  if (rising.rest_bytes() < ZchInsertScratchBytes(n)) return Misfit("the insert's scratch");
 
   const ZchRules rules = {static_cast<Eviction>(eviction), static_cast<Priority>(priority),
                           static_cast<OnFull>(on_full), admit_after};
@@ -61,8 +61,8 @@ ffi::Error ZchInsertImpl(ContextArg context, ffi::RemainingArgs operands, ffi::R
                               Ids(evicted_ids->typed_data()),
                               counters->typed_data(),
                               evicted_age->typed_data(),
-                              scratch->untyped_data()};
-  return RunOn(context, [&](const auto& on) { return ZchInsert(args, on); });
+                              rising.rest()};
+  return RunOnOffsets(context, rising, [&](const auto& on) { return ZchInsert(args, on); });
 }
 
 }  // namespace

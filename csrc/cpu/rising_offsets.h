@@ -1,25 +1,27 @@
-// Offsets as bags need them: never falling, and within the ids.
+// The offsets of a call as csrc/common/rising_offsets.h says. Honest ones are looked at once and stay where they are.
 #pragma once
 
 #include <cstdint>
-#include <list>
-#include <vector>
+
+#include "csrc/common/rising_offsets.h"
 
 namespace jaxtbe {
 
-// What broken offsets mean, everywhere alike: each is the largest so far, cut to [0, num_ids]. So bags never overlap,
-// and what writes one number an id has one writer. Honest offsets are looked at once and stay where they are.
-class RisingOffsets {
+class RisingOffsets : public CallScratch {
  public:
+  using CallScratch::CallScratch;
+
+  // Null where the scratch is too small.
   const int32_t* Of(const int32_t* offsets, int64_t count, int64_t num_ids) {
+    int32_t* mended = ForOffsets(count).mended;
+    if (!fits()) return nullptr;
     if (count < 1 || Rise(offsets, count, num_ids)) return offsets;
-    std::vector<int32_t>& mended = mended_.emplace_back(offsets, offsets + count);
     int32_t largest = 0;
-    for (int32_t& offset : mended) {
-      if (offset > largest) largest = static_cast<int32_t>(offset < num_ids ? offset : num_ids);
-      offset = largest;
+    for (int64_t i = 0; i < count; ++i) {
+      if (offsets[i] > largest) largest = static_cast<int32_t>(offsets[i] < num_ids ? offsets[i] : num_ids);
+      mended[i] = largest;
     }
-    return mended.data();
+    return mended;
   }
 
  private:
@@ -28,8 +30,6 @@ class RisingOffsets {
     for (int64_t i = 1; i < count; ++i) falls |= offsets[i] < offsets[i - 1];
     return falls == 0;
   }
-
-  std::list<std::vector<int32_t>> mended_;
 };
 
 }  // namespace jaxtbe

@@ -11,10 +11,6 @@
 namespace jaxtbe {
 namespace {
 
-// Slots of a window from which LRU makes its claims in order: up to here, looking at a window again costs little beside
-// what several threads gain.
-constexpr int32_t kWideWindow = 128;
-
 // What one task has seen. Sums of integers, so that they are the same in any order.
 struct Tally {
   int64_t misses = 0;     // writing positions
@@ -179,9 +175,7 @@ class Inserter {
       tally[Counter::kFailures] += counts.failures;
       tally[Counter::kUnadmitted] += counts.unadmitted;
     };
-    if (args_.rules.eviction == Eviction::kLru && args_.layout.length() > kWideWindow) {
-      return add(total_, matching.RunInOrder());
-    }
+    if (ClaimsInOrder(args_.rules.eviction, args_.layout)) return add(total_, matching.RunInOrder());
     ForEachPart(missing.capacity(), [&](Range part, Tally& tally) { add(tally, matching.Run(part)); });
   }
 

@@ -59,7 +59,8 @@ MatchingCounts SlotMatching::RunInOrder() const {
   std::sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) { return claims_.Precedes(a, b); });
   for (const uint32_t index : order) {
     const Claimant claimant = ClaimantOf(missing_, layout_, index);
-    const int32_t slot = chooser_.BestFree(claimant, [&](int32_t s) { return claims_.IsFree(s); });
+    const uint64_t rank = chooser_.BestRank(claimant, 0, 1, [&](int32_t s) { return claims_.IsFree(s); });
+    const int32_t slot = chooser_.SlotOfRank(claimant, rank);
     if (slot < 0) {
       ++counts.failures;
     } else {

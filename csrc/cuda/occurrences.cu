@@ -49,7 +49,8 @@ __device__ __forceinline__ int SourceOf(const Descriptors<SourceView>& sources, 
   return low - 1;
 }
 
-// Writes the keys and gradients of some sources of one lookup. Broken offsets make wrong keys, never foreign reads.
+// Writes the keys and gradients of some sources of one lookup. Offsets that fall would make wrong keys, never foreign
+// reads.
 //
 // Grid: one thread for each position of the lookup.
 __global__ void OccurrencesKernel(LookupView lookup, const __grid_constant__ Descriptors<SourceView> sources,

@@ -7,7 +7,7 @@
 
 namespace jaxtbe {
 
-// The feature of a position, or -1. Broken offsets give a wrong feature, never a foreign read.
+// The feature of a position, or -1. Offsets that fall would give a wrong feature, never a foreign read.
 __device__ __forceinline__ int64_t FeatureAt(const int32_t* offsets, int64_t num_features, int64_t batch,
                                              int64_t position) {
   int64_t low = 0, high = num_features + 1;  // the first boundary between features that is past the position

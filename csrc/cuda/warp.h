@@ -19,6 +19,15 @@ __device__ __forceinline__ float GroupSum(unsigned mask, float x, int size) {
 }
 __device__ __forceinline__ float WarpSum(float x) { return GroupSum(kAllLanes, x, kWarp); }
 
+// The least of the numbers of a warp, in all of its lanes.
+__device__ __forceinline__ uint64_t WarpLeast(uint64_t x) {
+  for (int distance = kWarp / 2; distance > 0; distance /= 2) {
+    const uint64_t other = __shfl_xor_sync(kAllLanes, x, distance);
+    x = other < x ? other : x;
+  }
+  return x;
+}
+
 // The first index in [0, count) whose sorted value is not below `value`, or `count`.
 template <class T>
 __device__ __forceinline__ int64_t LowerBound(const T* sorted, int64_t count, T value) {

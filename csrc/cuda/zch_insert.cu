@@ -3,15 +3,39 @@
 #include "csrc/cuda/fill.h"
 #include "csrc/cuda/ops.h"
 #include "csrc/cuda/sort.h"
+#include "csrc/cuda/warp.h"
 #include "csrc/cuda/zch_positions.h"
 
 namespace jaxtbe {
 namespace {
 
+// Threads that look at a wide window together.
+constexpr int kClaimThreads = JAXTBE_LIMIT(1024, 64);
+
 // Sums over the batch. Of integers, so that they are the same in any order.
 struct Totals {
   unsigned long long evicted_age;
   uint32_t num_evicted;
+  uint32_t num_claimants;
+};
+
+// Pairs on their way through a sort: first of the missing ids, where they claim in order, then of the evicted slots.
+struct SortedPairs {
+  uint32_t *keys, *values, *sorted_keys, *sorted_values;  // [num_ids]
+  size_t scratch_bytes;
+  unsigned char* scratch;
+
+  SortedPairs(int64_t num_ids, Arena& arena)
+      : keys(arena.Take<uint32_t>(num_ids)),
+        values(arena.Take<uint32_t>(num_ids)),
+        sorted_keys(arena.Take<uint32_t>(num_ids)),
+        sorted_values(arena.Take<uint32_t>(num_ids)),
+        scratch_bytes(SortScratchBytes(num_ids)),
+        scratch(arena.Take<unsigned char>(static_cast<int64_t>(scratch_bytes))) {}
+
+  void Sort(Launcher& launch, int64_t count) const {
+    SortPairs(launch, keys, values, count, 32, scratch, scratch_bytes, sorted_keys, sorted_values);
+  }
 };
 
 struct Scratch {
@@ -19,21 +43,14 @@ struct Scratch {
   int8_t* access;  // [num_ids], an Access each
   MissingId* missing;
   uint64_t* claims;
-  uint32_t *evicted, *sorted, *unused, *sorted_unused;  // [num_ids]
-  size_t sort_bytes;
-  unsigned char* sort;
+  SortedPairs pairs;
 
   Scratch(int64_t num_ids, Arena& arena)
       : totals(arena.Take<Totals>(1)),
         access(arena.Take<int8_t>(num_ids)),
         missing(arena.Take<MissingId>(MissingIds::Capacity(num_ids))),
         claims(arena.Take<uint64_t>(SlotClaims::Capacity(num_ids))),
-        evicted(arena.Take<uint32_t>(num_ids)),
-        sorted(arena.Take<uint32_t>(num_ids)),
-        unused(arena.Take<uint32_t>(num_ids)),
-        sorted_unused(arena.Take<uint32_t>(num_ids)),
-        sort_bytes(SortScratchBytes(num_ids)),
-        sort(arena.Take<unsigned char>(static_cast<int64_t>(sort_bytes))) {}
+        pairs(num_ids, arena) {}
 };
 
 // What all kernels of an insert share.
@@ -75,7 +92,7 @@ __device__ __forceinline__ int64_t ThreadNumber() {
 __global__ void StartKernel(Insert insert) {
   const int64_t i = ThreadNumber();
   if (i < kNumCounters) insert.args.counters[i] = 0;
-  if (i == 0) *insert.scratch.totals = {0, 0};
+  if (i == 0) *insert.scratch.totals = {0, 0, 0};
 }
 
 // Grid: one thread for each position.
@@ -155,6 +172,70 @@ __global__ void MakeClaimsKernel(Insert insert) {
   if (!settled) insert.Count(Counter::kFailures);
 }
 
+// Lists the missing ids that may claim a slot, in any order, with the first key that sorts them: the position, or the
+// lower half of the id.
+//
+// Grid: one thread for each entry of the missing ids.
+__global__ void ListClaimantsKernel(Insert insert) {
+  const int64_t i = ThreadNumber();
+  const MissingIds missing = insert.missing();
+  if (i >= missing.capacity()) return;
+  const MissingId& entry = missing[static_cast<uint32_t>(i)];
+  if (entry.id == kNoId) return;
+  if (entry.count < insert.args.rules.admit_after) return insert.Count(Counter::kUnadmitted);
+  const uint32_t place = AtomicAdd(&insert.scratch.totals->num_claimants, uint32_t{1});
+  const bool by_position = insert.args.rules.priority == Priority::kFirst;
+  insert.scratch.pairs.keys[place] = by_position ? entry.first : static_cast<uint32_t>(entry.id);
+  insert.scratch.pairs.values[place] = static_cast<uint32_t>(i);
+}
+
+// The second key: the upper half of the id, as a signed number. What stands behind the claimants stays there, because
+// it has the largest key and sorts are stable.
+//
+// Grid: one thread for each place of the list.
+__global__ void UpperHalvesKernel(Insert insert) {
+  const int64_t i = ThreadNumber();
+  if (i >= insert.args.batch.num_ids) return;
+  const SortedPairs& pairs = insert.scratch.pairs;
+  const bool claims = i < insert.scratch.totals->num_claimants;
+  const uint32_t index = pairs.sorted_values[i];
+  pairs.values[i] = index;
+  pairs.keys[i] = claims ? static_cast<uint32_t>(insert.missing()[index].id >> 32) ^ 0x80000000u : ~uint32_t{0};
+}
+
+// Claims of wide windows with LRU, one after another in order of precedence. So nobody is ever displaced, and every id
+// looks at its window once.
+//
+// Grid: one block of kClaimThreads, which look at the window of one id together. Shared: the best rank of each warp.
+__global__ void __launch_bounds__(kClaimThreads) ClaimInOrderKernel(Insert insert) {
+  JAXTBE_SHARED(uint64_t, ranks, kClaimThreads / kWarp);
+  const MissingIds missing = insert.missing();
+  const SlotClaims claims = insert.claims();
+  const SlotChooser chooser = insert.chooser();
+  const uint32_t count = insert.scratch.totals->num_claimants;
+  int32_t failures = 0;
+  for (uint32_t k = 0; k < count; ++k) {
+    const uint32_t index = insert.scratch.pairs.sorted_values[k];
+    const Claimant claimant = ClaimantOf(missing, insert.args.layout, index);
+    uint64_t best =
+        chooser.BestRank(claimant, threadIdx.x, kClaimThreads, [&](int32_t slot) { return claims.IsFree(slot); });
+    best = WarpLeast(best);
+    if (threadIdx.x % kWarp == 0) ranks[threadIdx.x / kWarp] = best;
+    __syncthreads();
+    if (threadIdx.x == 0) {
+      for (int w = 1; w < kClaimThreads / kWarp; ++w) best = ranks[w] < best ? ranks[w] : best;
+      const int32_t slot = chooser.SlotOfRank(claimant, best);
+      if (slot < 0) {
+        ++failures;
+      } else {
+        claims.Offer(slot, index);
+      }
+    }
+    __syncthreads();  // the claim is made, and the ranks were read
+  }
+  if (threadIdx.x == 0) AtomicAdd(insert.args.counters + static_cast<int>(Counter::kFailures), failures);
+}
+
 // Gives the slots to those who hold the final claims.
 //
 // Grid: one thread for each entry of the claims.
@@ -169,7 +250,8 @@ __global__ void CommitClaimsKernel(Insert insert) {
     winner.slot = slot;
     winner.evicted = slots.identities[slot] != kNoId;
     if (winner.evicted) {
-      insert.scratch.evicted[AtomicAdd(&insert.scratch.totals->num_evicted, uint32_t{1})] = static_cast<uint32_t>(slot);
+      insert.scratch.pairs.keys[AtomicAdd(&insert.scratch.totals->num_evicted, uint32_t{1})] =
+          static_cast<uint32_t>(slot);
       const int64_t age = int64_t{*insert.args.now} + *insert.args.ttl - slots.last_seen[slot];
       atomicAdd(&insert.scratch.totals->evicted_age, static_cast<unsigned long long>(age));
       insert.Count(Counter::kEvictions);
@@ -219,14 +301,29 @@ __global__ void ReportKernel(Insert insert) {
   const Totals totals = *insert.scratch.totals;
   if (i < args.batch.num_ids) {
     const bool evicted = i < totals.num_evicted;
-    args.evicted[i] = evicted ? static_cast<int32_t>(insert.scratch.sorted[i]) : -1;
-    args.evicted_ids[i] = evicted ? args.slots.identities[insert.scratch.sorted[i]] : kNoId;
+    args.evicted[i] = evicted ? static_cast<int32_t>(insert.scratch.pairs.sorted_keys[i]) : -1;
+    args.evicted_ids[i] = evicted ? args.slots.identities[insert.scratch.pairs.sorted_keys[i]] : kNoId;
   }
   if (i != 0) return;
   *args.slots.occupancy +=
       args.counters[static_cast<int>(Counter::kInserts)] - args.counters[static_cast<int>(Counter::kEvictions)];
   args.counters[static_cast<int>(Counter::kOccupancy)] = *args.slots.occupancy;
   *args.evicted_age = static_cast<float>(static_cast<int64_t>(totals.evicted_age));
+}
+
+// Sorts the claimants by precedence, and lets them claim.
+void MakeClaimsInOrder(Launcher& launch, const Insert& insert) {
+  const SortedPairs& pairs = insert.scratch.pairs;
+  const int64_t count = insert.args.batch.num_ids;
+  Fill(launch, pairs.keys, count, ~uint32_t{0});
+  Fill(launch, pairs.values, count, uint32_t{0});
+  launch.Run("ListClaimantsKernel", ListClaimantsKernel, MissingIds::Capacity(count), insert);
+  pairs.Sort(launch, count);
+  if (insert.args.rules.priority == Priority::kId) {
+    launch.Run("UpperHalvesKernel", UpperHalvesKernel, count, insert);
+    pairs.Sort(launch, count);
+  }
+  launch.RunGrid("ClaimInOrderKernel", ClaimInOrderKernel, dim3(1), kClaimThreads, insert);
 }
 
 }  // namespace
@@ -250,19 +347,24 @@ LaunchStatus ZchInsert(const ZchInsertArgs& args, cudaStream_t stream) {
   ForEachBatch(access.data(), static_cast<int64_t>(access.size()), [&](const AccessBatch& some, int64_t first) {
     launch.Run("AccessKernel", AccessKernel, count, insert, some, first);
   });
-  Fill(launch, insert.scratch.evicted, count, ~uint32_t{0});
   launch.Run("SettleHitsKernel", SettleHitsKernel, count, insert);
   launch.Run("ClearKernel", ClearKernel, entries, insert);
   launch.Run("CollectMissesKernel", CollectMissesKernel, count, insert);
-  launch.Run("MakeClaimsKernel", MakeClaimsKernel, entries, insert);
+  if (ClaimsInOrder(args.rules.eviction, args.layout)) {
+    MakeClaimsInOrder(launch, insert);
+  } else {
+    launch.Run("MakeClaimsKernel", MakeClaimsKernel, entries, insert);
+  }
+  const SortedPairs& evicted = insert.scratch.pairs;
+  const bool evicts = args.rules.eviction != Eviction::kNone;
+  if (evicts) {
+    Fill(launch, evicted.keys, count, ~uint32_t{0});
+    Fill(launch, evicted.values, count, uint32_t{0});
+  }
   launch.Run("CommitClaimsKernel", CommitClaimsKernel, SlotClaims::Capacity(count), insert);
   launch.Run("ReportMissesKernel", ReportMissesKernel, count, insert);
   launch.Run("ResolveReadsKernel", ResolveReadsKernel, count, insert);
-  if (args.rules.eviction != Eviction::kNone) {
-    Fill(launch, insert.scratch.unused, count, uint32_t{0});
-    SortPairs(launch, insert.scratch.evicted, insert.scratch.unused, count, 32, insert.scratch.sort,
-              insert.scratch.sort_bytes, insert.scratch.sorted, insert.scratch.sorted_unused);
-  }
+  if (evicts) evicted.Sort(launch, count);
   launch.Run("ReportKernel", ReportKernel, count > 0 ? count : 1, insert);
   return launch.status();
 }

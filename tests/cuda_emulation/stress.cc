@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "csrc/common/half.h"
+#include "csrc/common/zch/choice.h"
 #include "csrc/cuda/ops.h"
 #include "tests/csrc/insert_case.h"
 #include "tests/csrc/sequential_insert.h"
@@ -107,12 +108,13 @@ std::vector<float> CheckUpdate(const Batch& batch, int64_t round) {
   return table;
 }
 
-void CheckInsert(std::mt19937_64& random, int64_t round) {
-  State want(7), got(7);
+// With a window over kWideWindow, LRU claims in order.
+void CheckInsert(std::mt19937_64& random, int64_t round, int64_t slots, int64_t window) {
+  State want(slots), got(slots);
   for (int32_t step = 0; step < 3; ++step) {
-    Case c = {7, 5, static_cast<Eviction>(round % 3), static_cast<Priority>(round / 3 % 2), 1, {}, {}, step};
-    for (int64_t n = 1 + random() % 40; n > 0; --n) {
-      c.ids.push_back(random() % 15 - 1);
+    Case c = {slots, window, static_cast<Eviction>(round % 3), static_cast<Priority>(round / 3 % 2), 1, {}, {}, step};
+    for (int64_t n = 1 + random() % (6 * slots); n > 0; --n) {
+      c.ids.push_back(random() % (2 * slots + 1) - 1);
       c.scores.push_back(step + static_cast<int32_t>(random() % 3) - 1);
     }
     const Result expected = SequentialInsert(c, want).Run();
@@ -151,8 +153,10 @@ int Main(int rounds) {
       CheckRowGradients(batch, round);
       CheckRows(batch, round, random);
       CheckReset(batch.dim, round, random);
+      CheckOffsets(round, random);
       CheckFind(round, random);
-      CheckInsert(random, round);
+      CheckInsert(random, round, 7, 5);
+      CheckInsert(random, round, kWideWindow + 2, kWideWindow + 1);
       if (batch.ids.size() > 0) RunBroken(batch, random);
     }
   }

@@ -64,6 +64,7 @@ struct Batch {
 void CheckRowGradients(const Batch& batch, int64_t round);
 void CheckRows(const Batch& batch, int64_t round, std::mt19937_64& random);
 void CheckReset(int64_t dim, int64_t round, std::mt19937_64& random);
+void CheckOffsets(int64_t round, std::mt19937_64& random);
 void CheckFind(int64_t round, std::mt19937_64& random);
 
 }  // namespace jaxtbe

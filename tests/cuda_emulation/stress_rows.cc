@@ -1,10 +1,11 @@
-// Checks of the operations on lists of rows, and of finding ids.
+// Checks of the operations on lists of rows, of mended offsets, and of finding ids.
 #include <algorithm>
 #include <map>
 
 #include "csrc/common/half.h"
 #include "csrc/common/initial_value.h"
 #include "csrc/cuda/ops.h"
+#include "csrc/cuda/rising_offsets.h"
 #include "tests/cuda_emulation/stress.h"
 
 namespace jaxtbe {
@@ -118,6 +119,25 @@ void CheckReset(int64_t dim, int64_t round, std::mt19937_64& random) {
       Check(state[row * dim + c] == (fresh ? 0 : 7), "state of a fresh row", round, row);
     }
     for (int64_t c = 0; c < 3; ++c) Check(moments[row * 3 + c].bits == !fresh, "moments of a fresh row", round, row);
+  }
+}
+
+void CheckOffsets(int64_t round, std::mt19937_64& random) {
+  const int64_t count = 1 + random() % (round % 2 ? 1000 : 100), num_ids = random() % 200;
+  std::vector<int32_t> offsets(count);
+  for (int64_t i = 0; i < count; ++i) {
+    offsets[i] = static_cast<int32_t>(round % 3 ? random() : i / 4 + random() % 9);
+  }
+  std::vector<unsigned char> scratch(2 * OffsetsScratch::Bytes(count), 0xff);
+  RisingOffsets rising(scratch.data(), scratch.size());
+  const int32_t* none = rising.Of(offsets.data(), count, 0);
+  const int32_t* mended = rising.Of(offsets.data(), count, num_ids);
+  Check(rising.fits() && rising.rest_bytes() == 0, "scratch of offsets", round, count);
+  rising.Launch(nullptr);
+  int32_t largest = 0;
+  for (int64_t i = 0; i < count; ++i) {
+    largest = std::max(largest, offsets[i]);
+    Check(none[i] == 0 && mended[i] == std::min<int64_t>(largest, num_ids), "offset", round, i);
   }
 }
 

@@ -30,6 +30,16 @@ struct Claimant {
   Window window;
 };
 
+// Slots of a window from which LRU makes its claims in order: up to here, looking at a window again costs little beside
+// what many threads gain.
+constexpr int32_t kWideWindow = 128;
+
+// Whether ids claim slots one after another. With LRU all of a wide window want the same oldest slots, and deferred
+// acceptance would look at a window again for each of them.
+inline bool ClaimsInOrder(Eviction policy, const ProbeLayout& layout) {
+  return policy == Eviction::kLru && layout.length() > kWideWindow;
+}
+
 // Chooses slots. A protected slot is not told apart here: it holds a claim that no id can beat.
 class SlotChooser {
  public:
@@ -41,20 +51,34 @@ class SlotChooser {
     return policy_ == Eviction::kLru ? NextEmptyThenOldest(claimant, choice) : NextNearest(claimant, choice);
   }
 
-  // The slot that the claimant wants most among those of which `is_free(slot)` holds, or -1. With LRU.
+  // How much the claimant wants the slot at a distance, with LRU: less is more. Empty ones come by distance, then
+  // evictable ones by (last_seen, distance); no other slot has a rank. The distance is in the lower half.
+  static constexpr uint64_t kNoRank = ~uint64_t{0};
+  JAXTBE_HD uint64_t Rank(const Claimant& claimant, int32_t distance) const {
+    const int32_t slot = layout_.SlotAt(claimant.window, distance);
+    if (slots_.identities[slot] == kNoId) return static_cast<uint32_t>(distance);
+    if (!Evictable(slot, claimant)) return kNoRank;
+    const int64_t age = int64_t{slots_.last_seen[slot]} - INT32_MIN + 1;  // under 2^32: it is below the threshold
+    return static_cast<uint64_t>(age) << 32 | static_cast<uint32_t>(distance);
+  }
+  JAXTBE_HD static bool IsEmpty(uint64_t rank) { return rank >> 32 == 0; }
+
+  // The least rank among every step-th distance from `first` on where `is_free(slot)` holds, or kNoRank.
   template <class IsFree>
-  JAXTBE_HD int32_t BestFree(const Claimant& claimant, IsFree is_free) const {
-    int32_t best = -1;
-    for (int32_t distance = 0; distance < layout_.length(); ++distance) {
-      const int32_t slot = layout_.SlotAt(claimant.window, distance);
-      if (slots_.identities[slot] == kNoId) {
-        if (is_free(slot)) return slot;  // the nearest empty one
-      } else if (Evictable(slot, claimant) && (best < 0 || slots_.last_seen[slot] < slots_.last_seen[best]) &&
-                 is_free(slot)) {
-        best = slot;
-      }
+  JAXTBE_HD uint64_t BestRank(const Claimant& claimant, int64_t first, int64_t step, IsFree is_free) const {
+    uint64_t best = kNoRank;
+    for (int64_t distance = first; distance < layout_.length(); distance += step) {
+      const uint64_t rank = Rank(claimant, static_cast<int32_t>(distance));
+      if (rank >= best || !is_free(layout_.SlotAt(claimant.window, static_cast<int32_t>(distance)))) continue;
+      best = rank;
+      if (IsEmpty(rank)) break;  // those behind it are farther, or not empty
     }
     return best;
+  }
+
+  // The slot of a rank, or -1.
+  JAXTBE_HD int32_t SlotOfRank(const Claimant& claimant, uint64_t rank) const {
+    return rank == kNoRank ? -1 : layout_.SlotAt(claimant.window, static_cast<int32_t>(static_cast<uint32_t>(rank)));
   }
 
   JAXTBE_HD int32_t SlotOf(const Claimant& claimant, const Choice& choice) const {

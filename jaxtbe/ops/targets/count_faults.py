@@ -8,6 +8,7 @@ from jaxtbe import reference
 from jaxtbe.ops.implementation import use_native
 from jaxtbe.ops.native_call import native_call
 from jaxtbe.ops.operands import check_call, check_list, check_static
+from jaxtbe.ops.scratch import scratch
 from jaxtbe.ops.signatures import OPS
 
 
@@ -32,5 +33,6 @@ def count_faults(
     check_call(signature, {"F": len(rows)}, ids=ids, offsets=offsets)
     if not use_native(implementation):
         return reference.count_faults.count_faults(ids, offsets, rows)
-    call = native_call("jaxtbe_count_faults", jax.ShapeDtypeStruct((len(rows), 2), jnp.int32))
-    return call(ids, offsets, rows=np.asarray(rows, np.int64))  # type: ignore[return-value]
+    faults = jax.ShapeDtypeStruct((len(rows), 2), jnp.int32)
+    call = native_call("jaxtbe_count_faults", (faults, scratch(offsets)))
+    return call(ids, offsets, rows=np.asarray(rows, np.int64))[0]

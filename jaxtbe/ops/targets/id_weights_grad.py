@@ -13,6 +13,7 @@ from jaxtbe.ops.implementation import use_native
 from jaxtbe.ops.layout import FeatureLayout, check_features, encode_features
 from jaxtbe.ops.native_call import native_call
 from jaxtbe.ops.operands import check_call, check_list
+from jaxtbe.ops.scratch import scratch
 from jaxtbe.ops.signatures import OPS
 from jaxtbe.ops.targets.lookup import repeat_features
 
@@ -71,5 +72,5 @@ def _id_weights_grad_mapped(static, axis_size, mapped, d_acts, tables, ids, offs
 def _id_weights_grad(d_acts, tables, ids, offsets, *, features, implementation):
     if not use_native(implementation):
         return reference.id_weights_grad.id_weights_grad(d_acts, tables, ids, offsets, features=features)
-    call = native_call("jaxtbe_id_weights_grad", jax.ShapeDtypeStruct(ids.shape, jnp.float32))
-    return call(d_acts, ids, offsets, *tables, layout=encode_features(features), num_tables=len(tables))
+    call = native_call("jaxtbe_id_weights_grad", (jax.ShapeDtypeStruct(ids.shape, jnp.float32), scratch(offsets)))
+    return call(d_acts, ids, offsets, *tables, layout=encode_features(features), num_tables=len(tables))[0]

@@ -14,6 +14,7 @@ from jaxtbe.ops.implementation import use_native
 from jaxtbe.ops.layout import FeatureLayout, check_features, encode_features
 from jaxtbe.ops.native_call import native_call
 from jaxtbe.ops.operands import check_call, check_list, check_static
+from jaxtbe.ops.scratch import scratch
 from jaxtbe.ops.signatures import OPS
 
 
@@ -91,10 +92,11 @@ def _lookup(tables, ids, offsets, id_weights, *, features, columns, implementati
         (
             jax.ShapeDtypeStruct((batch, columns), jnp.float32),
             jax.ShapeDtypeStruct((len(features), 2), jnp.int32),
+            scratch(offsets),
         ),
     )
     weights = () if id_weights is None else (id_weights,)
-    acts, faults = call(
+    acts, faults, _ = call(
         ids,
         offsets,
         *weights,

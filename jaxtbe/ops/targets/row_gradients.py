@@ -12,6 +12,7 @@ from jaxtbe.ops.check_backward import check_backward
 from jaxtbe.ops.implementation import use_native
 from jaxtbe.ops.layout import encode_lookups, encode_shapes, encode_sources
 from jaxtbe.ops.native_call import native_call
+from jaxtbe.ops.scratch import scratch
 from jaxtbe.ops.signatures import OPS
 from jaxtbe.ops.targets.update import UpdateLookup
 
@@ -19,8 +20,8 @@ from jaxtbe.ops.targets.update import UpdateLookup
 def _call(name: str, results, lookups: Sequence[UpdateLookup], shapes, duplicates):
     """One of the two targets, which take the same operands."""
     capacity = sum(l.ids.shape[0] for l in lookups)
-    scratch_bytes = _native.row_gradients_scratch_bytes(capacity, max(dim for _, dim in shapes), len(shapes))
-    call = native_call(name, (jax.ShapeDtypeStruct((scratch_bytes,), jnp.uint8), *results(capacity)))
+    rest = _native.row_gradients_scratch_bytes(capacity, max(dim for _, dim in shapes), len(shapes))
+    call = native_call(name, (scratch(*(l.offsets for l in lookups), rest=rest), *results(capacity)))
     _, *out = call(
         *(x for l in lookups for x in l.operands()),
         lookups=encode_lookups(lookups),

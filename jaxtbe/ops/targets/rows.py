@@ -12,6 +12,7 @@ from jaxtbe.ops.batching import not_mapped
 from jaxtbe.ops.implementation import use_native
 from jaxtbe.ops.native_call import native_call
 from jaxtbe.ops.operands import check_call, check_list
+from jaxtbe.ops.scratch import scratch
 from jaxtbe.ops.signatures import ONE_COLUMN, OPS
 
 
@@ -43,8 +44,9 @@ def gather_rows(
 def _gather_rows(tables, rows, starts, *, native):
     dim = tables[0].shape[1]
     if native:
-        call = native_call("jaxtbe_gather_rows", jax.ShapeDtypeStruct((rows.shape[0], dim), jnp.float32))
-        return call(rows, starts, *tables)  # type: ignore[return-value]
+        block = jax.ShapeDtypeStruct((rows.shape[0], dim), jnp.float32)
+        call = native_call("jaxtbe_gather_rows", (block, scratch(starts)))
+        return call(rows, starts, *tables)[0]
     out, owner = jnp.zeros((rows.shape[0], dim), jnp.float32), _owner(rows, starts)
     for t, table in enumerate(tables):
         mine = (owner == t) & (rows >= 0) & (rows < table.shape[0])
@@ -87,10 +89,10 @@ def _store_rows(tables, rows, starts, values, tokens, *, native):
     if native:
         call = native_call(
             "jaxtbe_store_rows",
-            tuple(jax.ShapeDtypeStruct(t.shape, t.dtype) for t in tables),
-            input_output_aliases={3 + t: t for t in range(len(tables))},
+            (scratch(starts), *(jax.ShapeDtypeStruct(t.shape, t.dtype) for t in tables)),
+            input_output_aliases={3 + t: 1 + t for t in range(len(tables))},
         )
-        return list(call(rows, starts, values, *tables, *tokens))
+        return list(call(rows, starts, values, *tables, *tokens)[1:])
     owner, new = _owner(rows, starts), []
     for t, table in enumerate(tables):
         mine = (owner == t) & (rows >= 0)

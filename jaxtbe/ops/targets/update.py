@@ -5,7 +5,6 @@ import functools
 from collections.abc import Sequence
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxtbe import _native, reference
@@ -16,6 +15,7 @@ from jaxtbe.ops.layout import SourceLayout, encode_lookups, encode_shapes, encod
 from jaxtbe.ops.native_call import native_call
 from jaxtbe.ops.operands import Symbols, check_call, check_list, check_static
 from jaxtbe.ops.rule import Rule, State
+from jaxtbe.ops.scratch import scratch
 from jaxtbe.ops.signatures import ELEMENT_STATE, OPS, ROW_STATE
 from jaxtbe.support.errors import type_error, value_error
 
@@ -136,14 +136,13 @@ def _reference_update(tables, states, hyper, noise, lookups, tokens, **static):
 
 def _native_update(tables, states, hyper, noise, lookups, tokens, *, rule, duplicates, table_ids):
     capacity = sum(l.ids.shape[0] for l in lookups)
-    scratch = jax.ShapeDtypeStruct(
-        (_native.update_scratch_bytes(capacity, max(t.shape[1] for t in tables), len(tables)),), jnp.uint8
-    )
+    rest = _native.update_scratch_bytes(capacity, max(t.shape[1] for t in tables), len(tables))
+    work = scratch(*(l.offsets for l in lookups), rest=rest)
     in_place = [*tables, *(s for of_table in states for s in of_table)]
     before = [hyper, noise, *(x for l in lookups for x in l.operands())]
     call = native_call(
         "jaxtbe_update",
-        (scratch, *(jax.ShapeDtypeStruct(x.shape, x.dtype) for x in in_place)),
+        (work, *(jax.ShapeDtypeStruct(x.shape, x.dtype) for x in in_place)),
         input_output_aliases={len(before) + i: 1 + i for i in range(len(in_place))},
     )
     _, *results = call(

@@ -11,6 +11,7 @@ from jaxtbe.ops.batching import fold_ids, refuse_tables
 from jaxtbe.ops.implementation import use_native
 from jaxtbe.ops.native_call import native_call
 from jaxtbe.ops.operands import check_call
+from jaxtbe.ops.scratch import scratch
 from jaxtbe.ops.signatures import OPS
 from jaxtbe.ops.zch_codes import check_access, encode_access, probe_attributes
 
@@ -64,7 +65,8 @@ def _zch_find(identities, ids, offsets, *, zch, access, implementation):
         return reference.zch_find.zch_find(identities, ids, offsets, zch=zch, access=access)
     shape = (ids.shape[0],)
     call = native_call(
-        "jaxtbe_zch_find", (jax.ShapeDtypeStruct(shape, jnp.int32), jax.ShapeDtypeStruct(shape, jnp.int8))
+        "jaxtbe_zch_find",
+        (jax.ShapeDtypeStruct(shape, jnp.int32), jax.ShapeDtypeStruct(shape, jnp.int8), scratch(offsets)),
     )
-    rows, status = call(identities, ids, offsets, access=encode_access(access), **probe_attributes(zch))
+    rows, status, _ = call(identities, ids, offsets, access=encode_access(access), **probe_attributes(zch))
     return rows, status

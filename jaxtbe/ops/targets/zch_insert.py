@@ -12,6 +12,7 @@ from jaxtbe.ops.batching import not_mapped
 from jaxtbe.ops.implementation import use_native
 from jaxtbe.ops.native_call import native_call
 from jaxtbe.ops.operands import check_call, whole_number
+from jaxtbe.ops.scratch import scratch
 from jaxtbe.ops.signatures import OPS
 from jaxtbe.ops.zch_codes import COUNTERS, check_access, encode_access, insert_attributes
 
@@ -101,8 +102,8 @@ def zch_insert(
 def _native_insert(slots, batch, now, ttl, *, zch, access) -> ZchInserted:
     outputs = _outputs(batch.ids.shape[0])
     in_place = [slots.identities, slots.last_seen, slots.occupancy]
-    scratch = jax.ShapeDtypeStruct((_native.zch_insert_scratch_bytes(batch.ids.shape[0]),), jnp.uint8)
-    results = [*map(_like, in_place), *outputs, scratch]
+    work = scratch(batch.offsets, rest=_native.zch_insert_scratch_bytes(batch.ids.shape[0]))
+    results = [*map(_like, in_place), *outputs, work]
     aliases = {0: 0, 1: 1, 2: 2}
     if slots.counts is not None:
         aliases[3] = len(results)
