@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "csrc/common/arena.h"
+#include "csrc/common/zch/insert_steps.h"
 #include "csrc/cpu/prefetched.h"
 #include "csrc/cpu/radix_sort.h"
 #include "csrc/cpu/zch_locate.h"
@@ -19,6 +20,10 @@ struct Tally {
   int32_t counters[kNumCounters] = {};
 
   int32_t& operator[](Counter counter) { return counters[static_cast<int>(counter)]; }
+  void Count(Counter counter) { ++(*this)[counter]; }
+  void CountMiss() { ++misses; }
+  void CountUnsettled() { ++unsettled; }
+  void AddEvictedAge(int64_t age) { evicted_age += age; }
   void Add(const Tally& other) {
     misses += other.misses;
     unsettled += other.unsettled;
@@ -47,9 +52,7 @@ class Inserter {
       : args_(args),
         pool_(pool),
         grain_(grain),
-        now_(*args.now),
-        ttl_(*args.ttl),
-        score_(DefaultScore(now_, ttl_)),
+        steps_{args, *args.now, *args.ttl},
         scratch_(ScratchOf(args)),
         tasks_(SplitPositions(args.batch, grain)) {}
 
@@ -96,22 +99,13 @@ class Inserter {
     ForEach(parts, [&](int64_t i, Tally& tally) { task(Part(entries, parts, i), tally); });
   }
 
-  bool Writes(const ZchTask& task, int64_t n) const {
-    return task.writes && (!args_.batch.update_mask || args_.batch.update_mask[n]);
-  }
-  int32_t Score(int64_t n) const { return args_.scores ? args_.scores[n] : score_; }
-  void Report(int64_t n, int32_t row, Outcome outcome) const {
-    args_.rows[n] = row;
-    args_.status[n] = static_cast<int8_t>(outcome);
-  }
-
   void FillGaps() const {
     ForEachGap(tasks_, args_.batch.num_ids, [&](Range gap) {
-      for (int64_t n = gap.begin; n < gap.end; ++n) Report(n, -1, Outcome::kNoId);
+      for (int64_t n = gap.begin; n < gap.end; ++n) steps_.Report(n, -1, Outcome::kNoId);
     });
   }
 
-  // Refreshes every id that is in its window. The others are left as failed, until ReportMisses knows better.
+  // Refreshes every id that is in its window.
   void SettleHits() {
     const ZchSlots& slots = args_.slots;
     ForEachTask([&](const ZchTask& task, Tally& tally) {
@@ -122,18 +116,7 @@ class Inserter {
       };
       LocateRange({slots.identities, slots.count}, args_.layout, args_.batch.ids, task.positions, prefetch,
                   [&](int64_t n, int32_t slot, uint64_t id) {
-                    if (!Writes(task, n)) return;
-                    if (id == kNoId) return Report(n, -1, Outcome::kNoId);
-                    ++tally[Counter::kPositions];
-                    if (slot < 0) {
-                      ++tally.misses;
-                      return Report(n, -1, Outcome::kFailed);
-                    }
-                    ++tally[Counter::kHits];
-                    Report(n, slot, Outcome::kHit);
-                    AtomicMax(slots.last_seen + slot, Score(n));
-                    if (slots.counts) AtomicCount(slots.counts + slot);
-                    tally.unsettled += args_.rules.eviction != Eviction::kNone && Score(n) < now_;
+                    if (steps_.Writes(n, task.writes)) steps_.SettleHit(n, id, slot, tally);
                   });
     });
   }
@@ -143,22 +126,17 @@ class Inserter {
     ForEachPart(claims.capacity(), [&](Range part, Tally&) { claims.Clear(part.begin, part.end); });
   }
 
-  // Gathers the distinct missing ids; `rows` keeps each position's entry for ReportMisses. And protects the slots of
-  // hits, though only those that could be evicted at all: a slot seen at or after the threshold cannot.
+  // Gathers the distinct missing ids, and protects the slots of hits.
   void CollectMisses(const MissingIds& missing, const SlotClaims& claims) {
     const bool protects = total_.unsettled > 0;
     ForEachTask([&](const ZchTask& task, Tally&) {
-      auto add = WithPrefetch<int64_t>(
-          [&](int64_t n) { missing.PrefetchId(args_.batch.ids[n]); },
-          [&](int64_t n) {
-            args_.rows[n] = static_cast<int32_t>(missing.Add(args_.batch.ids[n], Score(n), static_cast<uint32_t>(n)));
-          });
+      auto add = WithPrefetch<int64_t>([&](int64_t n) { missing.PrefetchId(args_.batch.ids[n]); },
+                                       [&](int64_t n) { steps_.CollectMiss(n, missing); });
       for (int64_t n = task.positions.begin; n < task.positions.end; ++n) {
-        if (!Writes(task, n)) continue;
-        const Outcome outcome = static_cast<Outcome>(args_.status[n]);
-        if (outcome == Outcome::kFailed) {
+        if (!steps_.Writes(n, task.writes)) continue;
+        if (steps_.Is(n, Outcome::kFailed)) {
           add.Push(n);
-        } else if (protects && outcome == Outcome::kHit && args_.slots.last_seen[args_.rows[n]] < now_) {
+        } else if (protects && steps_.Is(n, Outcome::kHit) && steps_.NeedsProtection(n)) {
           claims.Protect(args_.rows[n]);
         }
       }
@@ -169,7 +147,7 @@ class Inserter {
   // Lets the missing ids compete for slots.
   void MakeClaims(const MissingIds& missing, const SlotClaims& claims) {
     const SlotsView slots = {args_.slots.identities, args_.slots.last_seen};
-    const SlotChooser chooser(slots, args_.layout, args_.rules.eviction, now_);
+    const SlotChooser chooser(slots, args_.layout, args_.rules.eviction, steps_.now);
     const SlotMatching matching(slots, chooser, args_.layout, missing, claims, args_.rules.admit_after);
     const auto add = [](Tally& tally, const MatchingCounts& counts) {
       tally[Counter::kFailures] += counts.failures;
@@ -200,36 +178,20 @@ class Inserter {
   }
 
   void Commit(int32_t slot, MissingId& winner, Tally& tally) {
-    const ZchSlots& slots = args_.slots;
-    winner.slot = slot;
-    winner.evicted = slots.identities[slot] != kNoId;
-    if (winner.evicted) {
-      scratch_.evicted[AtomicAdd(&num_evicted_, int64_t{1})] = static_cast<uint64_t>(slot) << 32;
-      tally.evicted_age += int64_t{now_} + ttl_ - slots.last_seen[slot];
-    }
-    ++tally[Counter::kInserts];
-    tally[Counter::kEvictions] += winner.evicted;
-    slots.identities[slot] = winner.id;
-    slots.last_seen[slot] = winner.score;
-    if (slots.counts) slots.counts[slot] = winner.count;
+    if (!steps_.Commit(slot, winner, tally)) return;
+    scratch_.evicted[AtomicAdd(&num_evicted_, int64_t{1})] = static_cast<uint64_t>(slot) << 32;
   }
 
   void ReportMisses(const MissingIds& missing) {
     ForEachTask([&](const ZchTask& task, Tally&) {
       const auto entry_of = [&](int64_t n) { return static_cast<uint32_t>(args_.rows[n]); };
       auto report = WithPrefetch<int64_t>([&](int64_t n) { missing.PrefetchEntry(entry_of(n)); },
-                                          [&](int64_t n) { ReportMiss(n, missing[entry_of(n)]); });
+                                          [&](int64_t n) { steps_.ReportMiss(n, missing[entry_of(n)]); });
       for (int64_t n = task.positions.begin; n < task.positions.end; ++n) {
-        if (Writes(task, n) && args_.status[n] == static_cast<int8_t>(Outcome::kFailed)) report.Push(n);
+        if (steps_.Writes(n, task.writes) && steps_.Is(n, Outcome::kFailed)) report.Push(n);
       }
       report.Flush();
     });
-  }
-
-  void ReportMiss(int64_t n, const MissingId& entry) const {
-    if (entry.slot >= 0) return Report(n, entry.slot, entry.evicted ? Outcome::kEvicted : Outcome::kInserted);
-    Report(n, args_.layout.FallbackRow(args_.rules.on_full, entry.id),
-           entry.count >= args_.rules.admit_after ? Outcome::kFailed : Outcome::kUnadmitted);
   }
 
   // Positions that do not write see the table as it is after the batch.
@@ -239,12 +201,7 @@ class Inserter {
       LocateRange(
           {args_.slots.identities, args_.slots.count}, args_.layout, args_.batch.ids, task.positions, [](int32_t) {},
           [&](int64_t n, int32_t slot, uint64_t id) {
-            if (Writes(task, n)) return;
-            if (id == kNoId) return Report(n, -1, Outcome::kNoId);
-            ++tally[Counter::kPositions];
-            ++tally[slot < 0 ? Counter::kReadMisses : Counter::kReadHits];
-            if (slot >= 0) return Report(n, slot, Outcome::kReadHit);
-            Report(n, args_.layout.FallbackRow(args_.rules.on_full, id), Outcome::kReadMiss);
+            if (!steps_.Writes(n, task.writes)) steps_.ResolveRead(n, id, slot, tally);
           });
     });
   }
@@ -272,8 +229,7 @@ class Inserter {
   const ZchInsertArgs& args_;
   const Pool& pool_;
   const int64_t grain_;
-  const int32_t now_, ttl_;
-  const int32_t score_;  // where there are no scores by id
+  const InsertSteps steps_;
   const Scratch scratch_;
   const std::vector<ZchTask> tasks_;
   Tally total_;

@@ -1,4 +1,5 @@
 #include "csrc/common/arena.h"
+#include "csrc/common/zch/insert_steps.h"
 #include "csrc/common/zch/settle.h"
 #include "csrc/cuda/fill.h"
 #include "csrc/cuda/ops.h"
@@ -67,20 +68,19 @@ struct Insert {
   __device__ __forceinline__ SlotChooser chooser() const {
     return SlotChooser({args.slots.identities, args.slots.last_seen}, args.layout, args.rules.eviction, *args.now);
   }
+  __device__ __forceinline__ InsertSteps steps() const { return {args, *args.now, *args.ttl}; }
   __device__ __forceinline__ bool Writes(int64_t n) const {
     const Access access = static_cast<Access>(scratch.access[n]);
-    if (access == Access::kOtherTable || access == Access::kReadOnly) return false;
-    return !args.batch.update_mask || args.batch.update_mask[n];
+    return steps().Writes(n, access != Access::kOtherTable && access != Access::kReadOnly);
   }
-  __device__ __forceinline__ int32_t Score(int64_t n) const {
-    return args.scores ? args.scores[n] : DefaultScore(*args.now, *args.ttl);
-  }
-  __device__ __forceinline__ void Report(int64_t n, int32_t row, Outcome outcome) const {
-    args.rows[n] = row;
-    args.status[n] = static_cast<int8_t>(outcome);
-  }
+  // As insert_steps.h wants a tally: every thread counts in the result at once.
   __device__ __forceinline__ void Count(Counter counter) const {
     AtomicAdd(args.counters + static_cast<int>(counter), 1);
+  }
+  __device__ __forceinline__ void CountMiss() const {}
+  __device__ __forceinline__ void CountUnsettled() const {}
+  __device__ __forceinline__ void AddEvictedAge(int64_t age) const {
+    atomicAdd(&scratch.totals->evicted_age, static_cast<unsigned long long>(age));
   }
 };
 
@@ -103,7 +103,7 @@ __global__ void AccessKernel(Insert insert, const __grid_constant__ AccessBatch 
   if (found != Access::kOtherTable) insert.scratch.access[n] = static_cast<int8_t>(found);
 }
 
-// Refreshes every id that is in its window. The others are left as failed, until ReportMissesKernel knows better.
+// Refreshes every id that is in its window.
 //
 // Grid: one thread for each position.
 __global__ void SettleHitsKernel(Insert insert) {
@@ -112,17 +112,11 @@ __global__ void SettleHitsKernel(Insert insert) {
   if (n >= args.batch.num_ids) return;
   const uint64_t id = args.batch.ids[n];
   if (static_cast<Access>(insert.scratch.access[n]) == Access::kOtherTable) {
-    return insert.Report(n, -1, Outcome::kNoId);
+    return insert.steps().Report(n, -1, Outcome::kNoId);
   }
   if (!insert.Writes(n)) return;
-  if (id == kNoId) return insert.Report(n, -1, Outcome::kNoId);
-  insert.Count(Counter::kPositions);
-  const int32_t slot = Locate(args.slots.identities, args.layout, args.layout.WindowOf(id), id);
-  if (slot < 0) return insert.Report(n, -1, Outcome::kFailed);
-  insert.Count(Counter::kHits);
-  insert.Report(n, slot, Outcome::kHit);
-  AtomicMax(args.slots.last_seen + slot, insert.Score(n));
-  if (args.slots.counts) AtomicCount(args.slots.counts + slot);
+  const int32_t slot = id == kNoId ? -1 : Locate(args.slots.identities, args.layout, args.layout.WindowOf(id), id);
+  insert.steps().SettleHit(n, id, slot, insert);
 }
 
 // Grid: one thread for each entry of the missing ids, which outnumber the claims' blocks of eight.
@@ -134,21 +128,17 @@ __global__ void ClearKernel(Insert insert) {
   for (int64_t k = i; k < claims.capacity(); k += int64_t{gridDim.x} * blockDim.x) claims.Clear(k, k + 1);
 }
 
-// Gathers the distinct missing ids; `rows` keeps each position's entry for ReportMissesKernel. And protects the slots
-// of hits, though only those that could be evicted at all: a slot seen at or after the threshold cannot.
+// Gathers the distinct missing ids, and protects the slots of hits.
 //
 // Grid: one thread for each position.
 __global__ void CollectMissesKernel(Insert insert) {
-  const ZchInsertArgs& args = insert.args;
   const int64_t n = ThreadNumber();
-  if (n >= args.batch.num_ids || !insert.Writes(n)) return;
-  const Outcome outcome = static_cast<Outcome>(args.status[n]);
-  if (outcome == Outcome::kFailed) {
-    const uint32_t entry = insert.missing().Add(args.batch.ids[n], insert.Score(n), static_cast<uint32_t>(n));
-    args.rows[n] = static_cast<int32_t>(entry);
-  } else if (outcome == Outcome::kHit && args.rules.eviction != Eviction::kNone &&
-             args.slots.last_seen[args.rows[n]] < *args.now) {
-    insert.claims().Protect(args.rows[n]);
+  if (n >= insert.args.batch.num_ids || !insert.Writes(n)) return;
+  const InsertSteps steps = insert.steps();
+  if (steps.Is(n, Outcome::kFailed)) {
+    steps.CollectMiss(n, insert.missing());
+  } else if (steps.Is(n, Outcome::kHit) && steps.NeedsProtection(n)) {
+    insert.claims().Protect(insert.args.rows[n]);
   }
 }
 
@@ -161,7 +151,7 @@ __global__ void MakeClaimsKernel(Insert insert) {
   if (i >= missing.capacity()) return;
   const uint32_t index = static_cast<uint32_t>(i);
   if (missing[index].id == kNoId) return;
-  if (missing[index].count < insert.args.rules.admit_after) return insert.Count(Counter::kUnadmitted);
+  if (!insert.steps().IsAdmitted(missing[index])) return insert.Count(Counter::kUnadmitted);
   const ProbeLayout& layout = insert.args.layout;
   const SlotChooser chooser = insert.chooser();
   const Claimant claimant = ClaimantOf(missing, layout, index);
@@ -182,7 +172,7 @@ __global__ void ListClaimantsKernel(Insert insert) {
   if (i >= missing.capacity()) return;
   const MissingId& entry = missing[static_cast<uint32_t>(i)];
   if (entry.id == kNoId) return;
-  if (entry.count < insert.args.rules.admit_after) return insert.Count(Counter::kUnadmitted);
+  if (!insert.steps().IsAdmitted(entry)) return insert.Count(Counter::kUnadmitted);
   const uint32_t place = AtomicAdd(&insert.scratch.totals->num_claimants, uint32_t{1});
   const bool by_position = insert.args.rules.priority == Priority::kFirst;
   insert.scratch.pairs.keys[place] = by_position ? entry.first : static_cast<uint32_t>(entry.id);
@@ -243,36 +233,21 @@ __global__ void CommitClaimsKernel(Insert insert) {
   const int64_t i = ThreadNumber();
   const SlotClaims claims = insert.claims();
   if (i >= claims.capacity()) return;
-  const ZchSlots& slots = insert.args.slots;
   const MissingIds missing = insert.missing();
   claims.ForEachWinner(i, i + 1, [&](int32_t slot, uint32_t index) {
-    MissingId& winner = missing[index];
-    winner.slot = slot;
-    winner.evicted = slots.identities[slot] != kNoId;
-    if (winner.evicted) {
-      insert.scratch.pairs.keys[AtomicAdd(&insert.scratch.totals->num_evicted, uint32_t{1})] =
-          static_cast<uint32_t>(slot);
-      const int64_t age = int64_t{*insert.args.now} + *insert.args.ttl - slots.last_seen[slot];
-      atomicAdd(&insert.scratch.totals->evicted_age, static_cast<unsigned long long>(age));
-      insert.Count(Counter::kEvictions);
-    }
-    insert.Count(Counter::kInserts);
-    slots.identities[slot] = winner.id;
-    slots.last_seen[slot] = winner.score;
-    if (slots.counts) slots.counts[slot] = winner.count;
+    if (!insert.steps().Commit(slot, missing[index], insert)) return;
+    insert.scratch.pairs.keys[AtomicAdd(&insert.scratch.totals->num_evicted, uint32_t{1})] =
+        static_cast<uint32_t>(slot);
   });
 }
 
 // Grid: one thread for each position.
 __global__ void ReportMissesKernel(Insert insert) {
-  const ZchInsertArgs& args = insert.args;
   const int64_t n = ThreadNumber();
-  if (n >= args.batch.num_ids || !insert.Writes(n)) return;
-  if (static_cast<Outcome>(args.status[n]) != Outcome::kFailed) return;
-  const MissingId& entry = insert.missing()[static_cast<uint32_t>(args.rows[n])];
-  if (entry.slot >= 0) return insert.Report(n, entry.slot, entry.evicted ? Outcome::kEvicted : Outcome::kInserted);
-  insert.Report(n, args.layout.FallbackRow(args.rules.on_full, entry.id),
-                entry.count >= args.rules.admit_after ? Outcome::kFailed : Outcome::kUnadmitted);
+  if (n >= insert.args.batch.num_ids || !insert.Writes(n)) return;
+  const InsertSteps steps = insert.steps();
+  if (!steps.Is(n, Outcome::kFailed)) return;
+  steps.ReportMiss(n, insert.missing()[static_cast<uint32_t>(insert.args.rows[n])]);
 }
 
 // Positions that do not write see the table as it is after the batch.
@@ -284,12 +259,8 @@ __global__ void ResolveReadsKernel(Insert insert) {
   if (n >= args.batch.num_ids || insert.Writes(n)) return;
   if (static_cast<Access>(insert.scratch.access[n]) == Access::kOtherTable) return;
   const uint64_t id = args.batch.ids[n];
-  if (id == kNoId) return insert.Report(n, -1, Outcome::kNoId);
-  insert.Count(Counter::kPositions);
-  const int32_t slot = Locate(args.slots.identities, args.layout, args.layout.WindowOf(id), id);
-  insert.Count(slot < 0 ? Counter::kReadMisses : Counter::kReadHits);
-  if (slot >= 0) return insert.Report(n, slot, Outcome::kReadHit);
-  insert.Report(n, args.layout.FallbackRow(args.rules.on_full, id), Outcome::kReadMiss);
+  const int32_t slot = id == kNoId ? -1 : Locate(args.slots.identities, args.layout, args.layout.WindowOf(id), id);
+  insert.steps().ResolveRead(n, id, slot, insert);
 }
 
 // Claims are committed in no particular order: the list is sorted, with all ones after its end.
