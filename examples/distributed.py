@@ -65,7 +65,7 @@ def train(steps: int) -> None:
     for number in range(steps):
         ids, labels = samples(number, jax.process_index() * count, count)
         bags = emb.global_bags(emb.bags(ids), capacity=4 * BATCH // jax.device_count())
-        labels = jax.make_array_from_process_local_data(emb.spec.sharding.named(emb.spec.sharding.split), labels)
+        labels = jax.make_array_from_process_local_data(emb.spec.placement.named(emb.spec.placement.split), labels)
         params, opt_state, zch_state, loss = step(params, opt_state, zch_state, bags, labels)
         if jax.process_index() == 0 and number % 10 == 9:
             print(f"step {number + 1}: loss {float(loss):.6f}", flush=True)

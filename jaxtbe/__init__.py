@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING
 
 from jaxtbe import ops as ops
-from jaxtbe import sharding as sharding
 from jaxtbe import zch as zch
 from jaxtbe.autodiff.embedding_grad import EmbeddingGrad as EmbeddingGrad
 from jaxtbe.autodiff.faults import check as check
@@ -30,9 +29,10 @@ if TYPE_CHECKING:
     from jaxtbe import migrate as migrate
     from jaxtbe import nnx as nnx
     from jaxtbe import optim as optim
+    from jaxtbe import sharding as sharding
 
 __version__ = "0.1.0"
 
-# optax takes longer to import than all the rest: only who uses an optimizer waits for it.
-_LAZY = {name: f"{__name__}.{name}" for name in ("debug", "migrate", "nnx", "optim")}
-__getattr__, __dir__ = lazy_names(__name__, _LAZY, ("ops", "sharding", "zch"))
+# optax takes longer to import than all the rest, and a program of one device needs no sharding: what is used is imported.
+_LAZY = {name: f"{__name__}.{name}" for name in ("debug", "migrate", "nnx", "optim", "sharding")}
+__getattr__, __dir__ = lazy_names(__name__, _LAZY, ("ops", "zch"))

@@ -1,7 +1,6 @@
 """`EmbeddingBags`: tables and features bound together."""
 
 import dataclasses
-import functools
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -20,13 +19,7 @@ from jaxtbe.model.feature import Feature
 from jaxtbe.model.params import EmbeddingParams
 from jaxtbe.model.spec import Implementation, Spec
 from jaxtbe.model.table import Table
-from jaxtbe.sharding.batch import gather_bags, global_bags
-from jaxtbe.sharding.guard import refuse_split_table
-from jaxtbe.sharding.init import init_table as init_sharded
-from jaxtbe.sharding.placement import make_sharding
-from jaxtbe.sharding.route import mark_overflow
-from jaxtbe.sharding.trees import shardings_of
-from jaxtbe.support.errors import type_error, value_error
+from jaxtbe.support.errors import type_error
 from jaxtbe.support.names import stable_id
 from jaxtbe.writes.assign import assign, check_values
 from jaxtbe.writes.reset import reset_rows
@@ -87,9 +80,12 @@ class EmbeddingBags:
         Raises:
           ValueError: rows or buckets that the devices do not share evenly, or unknown names.
         """
+        from jaxtbe.sharding.over_mesh import OverMesh  # a program of one device needs nothing of it
+        from jaxtbe.sharding.placement import make_sharding
+
         sharded = object.__new__(EmbeddingBags)
-        sharding = make_sharding(self.spec, mesh, placements, axis, peer_capacity)
-        object.__setattr__(sharded, "spec", dataclasses.replace(self.spec, sharding=sharding))
+        placement = make_sharding(OverMesh, self.spec, mesh, placements, axis, peer_capacity)
+        object.__setattr__(sharded, "spec", dataclasses.replace(self.spec, placement=placement))
         return sharded
 
     def shardings(self, tree: Any) -> Any:
@@ -101,7 +97,7 @@ class EmbeddingBags:
         Returns:
           A `jax.sharding.NamedSharding` for each array: split where it has the rows of a split table and lies under its name.
         """
-        return shardings_of(self._sharded_spec("shardings"), tree)
+        return self.spec.placement.shardings(self.spec, tree)
 
     def place(self, tree: Any) -> Any:
         """The tree with its arrays where `shardings` says."""
@@ -119,18 +115,7 @@ class EmbeddingBags:
         Returns:
           `Bags` of global arrays, of the samples of all processes, in the order of the devices.
         """
-        return global_bags(self._sharded_spec("global_bags").sharding, bags, capacity)
-
-    def _sharded_spec(self, method: str) -> Spec:
-        if self.spec.sharding is None:
-            raise value_error(
-                f"jaxtbe.EmbeddingBags.{method}",
-                "EmbeddingBags",
-                "one over a mesh",
-                "one of a single device",
-                "Call it on what EmbeddingBags.shard returned",
-            )
-        return self.spec
+        return self.spec.placement.global_bags(bags, capacity)
 
     @property
     def tables(self) -> tuple[Table, ...]:
@@ -164,7 +149,7 @@ class EmbeddingBags:
 
     def init(self, key: jax.Array) -> EmbeddingParams:
         """Initial tables. Each depends on the key and the table's name alone, not on what other tables there are."""
-        init = Table.init if self.spec.sharding is None else functools.partial(init_sharded, self.spec.sharding)
+        init = self.spec.placement.init_table
         self.tables[0].check_key(key)
         return EmbeddingParams({t.name: init(t, jax.random.fold_in(key, stable_id(t.name))) for t in self.tables})
 
@@ -217,9 +202,7 @@ class EmbeddingBags:
             )
         bags = self._whole(bags)
         tables = {t.name: params.table(t, api) for t in self.tables}
-        if self.spec.sharding is None:
-            for name, table in tables.items():
-                refuse_split_table(name, table)
+        self.spec.placement.check_tables(tables)
         acts = recorded_lookup(self.spec, tables, bags)
         if acts is not None:
             return acts
@@ -229,8 +212,8 @@ class EmbeddingBags:
         """The batch, checked, and whole on every device."""
         check_batch(self.spec, bags)
         if bags.shards > 1:
-            bags = gather_bags(self.spec, jax.tree.map(jnp.asarray, bags))[0]
-        return mark_overflow(self.spec, bags)
+            bags = self.spec.placement.whole(self.spec, jax.tree.map(jnp.asarray, bags))[0]
+        return self.spec.placement.limit(self.spec, bags)
 
     def concat(self, params: EmbeddingParams, bags: Bags) -> jax.Array:
         """f32[B, columns]: the outputs of all features side by side, in their order. XLA makes no copy for it."""
@@ -286,8 +269,7 @@ class EmbeddingBags:
 
     def init_zch(self) -> dict[str, ZchState]:
         """Empty ZCH states of the tables that have one: a pytree of integer arrays, to be donated like the parameters."""
-        states = remapping.init_zch(self.spec)
-        return states if self.spec.sharding is None else self.place(states)
+        return self.spec.placement.place(self.spec, remapping.init_zch(self.spec))
 
     def remap(
         self, zch_state: Mapping[str, ZchState], bags: Bags, now: Any = 0, ttl: Any = None, scores: Any = None

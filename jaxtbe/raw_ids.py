@@ -11,8 +11,6 @@ import numpy as np
 from jaxtbe import zch
 from jaxtbe.batch.bags import Bags
 from jaxtbe.model.spec import Spec
-from jaxtbe.sharding.batch import gather_bags
-from jaxtbe.sharding.remap import sharded_find, sharded_remap
 from jaxtbe.support.errors import type_error, value_error
 
 
@@ -27,15 +25,13 @@ def remap(
     """See `EmbeddingBags.remap`."""
     api = "jaxtbe.EmbeddingBags.remap"
     _check(api, spec, state, bags)
-    bags, scores = gather_bags(spec, jax.tree.map(jnp.asarray, bags), scores)
+    bags, scores = spec.placement.whole(spec, jax.tree.map(jnp.asarray, bags), scores)
     new_state, reports, rows = dict(state), {}, [_plain_rows(spec, bags)]
     for table in spec.tables:
         if table.zch is None:
             continue
-        remap_table = functools.partial(zch.remap, zch=table.zch)
-        if _is_split(spec, table):
-            remap_table = functools.partial(sharded_remap, spec.sharding, zch_config=table.zch)
-        new_state[table.name], of_table, reports[table.name] = remap_table(
+        new_state[table.name], of_table, reports[table.name] = spec.placement.remap(
+            table,
             state[table.name],
             bags.ids,
             bags.offsets,
@@ -55,24 +51,16 @@ def find(
 ) -> tuple[Bags, Mapping[str, Callable[[], zch.ZchReport]]]:
     """See `EmbeddingBags.find`. The reports are functions: only who asks for one computes it."""
     _check("jaxtbe.EmbeddingBags.find", spec, state, bags)
-    bags, _ = gather_bags(spec, jax.tree.map(jnp.asarray, bags))
+    bags, _ = spec.placement.whole(spec, jax.tree.map(jnp.asarray, bags))
     rows, reports = [_plain_rows(spec, bags)], {}
     for table in spec.tables:
         if table.zch is not None:
             access = tuple("read_only" if f.table == table.name else None for f in spec.features)
-            operands = state[table.name], bags.ids, bags.offsets
             static: dict[str, Any] = {"access": access, "implementation": spec.implementation}
-            if _is_split(spec, table):
-                of_table, status = sharded_find(spec.sharding, *operands, zch_config=table.zch, **static)
-            else:
-                of_table, status = zch.find(*operands, zch=table.zch, **static)
+            of_table, status = spec.placement.find(table, state[table.name], bags.ids, bags.offsets, **static)
             rows.append(of_table)
             reports[table.name] = functools.partial(zch.find_report, state[table.name], status)
     return bags.replace(ids=zch.merge_rows(*rows)), reports
-
-
-def _is_split(spec: Spec, table) -> bool:
-    return spec.sharding is not None and spec.sharding.is_split(table.name)
 
 
 def _plain_rows(spec: Spec, bags: Bags) -> jax.Array:

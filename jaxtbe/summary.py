@@ -37,9 +37,7 @@ def summarize(spec: Spec, params: Any = None, opt_state: Any = None) -> str:
     arrays = None if params is None else _find_params(spec, params).tables
     states = None if opt_state is None else _find_states(spec, opt_state)
     parts = [_tables_text(spec, arrays, states), _features_text(spec)]
-    if spec.sharding is not None:
-        parts.append(f"over {spec.sharding.devices} devices")
-    return "\n\n".join(parts)
+    return "\n\n".join([*parts, spec.placement.text()]).rstrip()
 
 
 def spec_text(spec: Spec) -> str:
@@ -48,9 +46,8 @@ def spec_text(spec: Spec) -> str:
     text = "".join(f"\n  {name}=[" + "".join(f"\n    {x!r}," for x in items) + "\n  ]," for name, items in parts)
     if spec.implementation is not None:
         text += f"\n  implementation={spec.implementation!r},"
-    if spec.sharding is not None:
-        text += f"\n  # over {spec.sharding.devices} devices"
-    return text + "\n"
+    place = spec.placement.text()
+    return text + (f"\n  # {place}\n" if place else "\n")
 
 
 def _tables_text(spec: Spec, arrays: Mapping[str, Any] | None, states: Mapping[str, Any] | None) -> str:

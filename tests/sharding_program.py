@@ -104,10 +104,10 @@ def train(emb, batches, spread=False):
     params = {"emb": emb.init(jax.random.key(0)), "w": jnp.full((width(emb),), 0.1, jnp.float32)}
     tx = optimizer()
     zch_state = emb.init_zch()
-    if emb.spec.sharding is not None:
+    if emb.spec.placement.text():
         params = emb.place(params)
     opt_state = tx.init(params)
-    if emb.spec.sharding is not None:
+    if emb.spec.placement.text():
         opt_state = emb.place(opt_state)
     step = jax.jit(make_step(emb, tx), donate_argnums=(0, 1, 2))
     outputs = []

@@ -166,3 +166,27 @@ def test_files_that_the_page_names_exist():
     assert len(named) > 20
     missing = [n for n in named if not (ROOT / n).exists() and not (TOP / n).exists()]
     assert not missing, missing
+
+
+def test_where_tables_are_is_asked_of_their_placement():
+    asked = re.compile(r"sharding is (not )?None|isinstance\([^)]*(OneDevice|OverMesh|Sharding)\)")
+    outside = [path for path in PYTHON if path.parent.name != "sharding"]
+    assert not [path for path in outside if asked.search(path.read_text())]
+
+
+def test_a_program_of_one_device_imports_no_sharding():
+    program = (
+        "import sys, jax, jax.numpy as jnp, numpy as np, optax, jaxtbe\n"
+        "emb = jaxtbe.EmbeddingBags([jaxtbe.Table('t', 64, 4, zch=jaxtbe.Zch(buckets=1))], [jaxtbe.Feature('f', 't')])\n"
+        "params, zch, tx = emb.init(jax.random.key(0)), emb.init_zch(), jaxtbe.optim.adam(0.1)\n"
+        "state = tx.init(params)\n"
+        "zch, bags, reports = emb.remap(zch, emb.bags({'f': np.asarray([5, 6])}))\n"
+        "params, state = emb.reset_rows(params, state, reports)\n"
+        "grads = jaxtbe.grad(lambda p: jnp.sum(emb(p, bags)['f']))(params)\n"
+        "updates, state = tx.update(grads, state, params)\n"
+        "optax.apply_updates(params, updates)\n"
+        "assert not [m for m in sys.modules if m.startswith('jaxtbe.sharding')]\n"
+        "assert 'sharding' in dir(jaxtbe) and jaxtbe.sharding.Sharding\n"
+    )
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr

@@ -172,7 +172,7 @@ def test_messages_of_uneven_parts(monkeypatch):
     with raises(ValueError, shard + "a number of buckets that 3 devices divide, got 4. Choose buckets"):
         make(rows=12, zch=jaxtbe.Zch(buckets=4)).shard(mesh)
     with raises(ValueError, "jaxtbe.EmbeddingBags: batch: expected samples that 3 devices share evenly, got 4."):
-        check_batch_size(make(rows=9).shard(mesh).spec.sharding, 4)
+        check_batch_size(make(rows=9).shard(mesh).spec.placement, 4)
     bags = make().bags({"f": [[1, 2], [3], [], []]})
     with raises(ValueError, "jaxtbe.EmbeddingBags.global_bags: batch: expected samples that 3 devices share evenly"):
         split_bags(bags, 3)

@@ -28,7 +28,8 @@ def dense_share(name: str, gradient: jax.Array, specs: list[Spec]) -> LookupGrad
     table = known[0].tables_by_name[name] if known else Table(name, rows, dim, dtype=gradient.dtype)
     _check(table, known)
     feature = Feature(f"dense use of {name}", table=name)
-    spec = Spec((table,), (feature,), known[0].implementation if known else None, known[0].sharding if known else None)
+    like: dict[str, Any] = {"implementation": known[0].implementation, "placement": known[0].placement} if known else {}
+    spec = Spec((table,), (feature,), **like)
     numbers = jnp.arange(rows + 1, dtype=jnp.int32)
     bags: Any = Bags.tree_unflatten((spec.feature_names, rows, 1), (numbers[:-1], numbers, None, None))
     return LookupGrad.of({feature.name: gradient.astype(jnp.float32)}, bags, jnp.zeros((1, 2), jnp.int32), spec)

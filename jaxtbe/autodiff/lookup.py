@@ -14,14 +14,11 @@ import jax
 import jax.numpy as jnp
 from jax.custom_derivatives import SymbolicZero
 
-from jaxtbe import ops
 from jaxtbe.batch.bags import Bags
 from jaxtbe.model.spec import Spec
 from jaxtbe.ops.varying import vary, varying_axes
-from jaxtbe.sharding.guard import whole_token
-from jaxtbe.sharding.lookup import check_batch_size, sharded_id_weights_gradient, sharded_lookup
 from jaxtbe.support.errors import value_error
-from jaxtbe.writes.plan import concat_d_acts, plan_update, written_by_dtype
+from jaxtbe.writes.plan import plan_update, written_by_dtype
 from jaxtbe.writes.store import store
 
 API = "jaxtbe.EmbeddingBags"
@@ -34,17 +31,10 @@ class Taps(NamedTuple):
     token: jax.Array  # f32[1]: computed after the backward's own reads of the tables
 
 
-def _zeros_of_samples(spec: Spec, shape: tuple[int, ...]) -> jax.Array:
-    """f32[B, ...], zeros that lie where the samples do."""
-    if spec.sharding is None:
-        return jnp.zeros(shape, jnp.float32)
-    return spec.sharding.zeros(shape, jnp.float32, spec.sharding.split)
-
-
 def make_taps(spec: Spec, batch_size: int) -> Taps:
-    if spec.sharding is not None:
-        check_batch_size(spec.sharding, batch_size)
-    acts = {f.name: _zeros_of_samples(spec, spec.acts_shape(f, batch_size)) for f in spec.writing_features}
+    spec.placement.check_batch_size(batch_size)
+    zeros = spec.placement.zeros_of_samples
+    acts = {f.name: zeros(spec.acts_shape(f, batch_size)) for f in spec.writing_features}
     return Taps(acts, jnp.zeros((1,), jnp.float32))
 
 
@@ -75,30 +65,7 @@ def lookup(
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _lookup(spec, tables, ids, offsets, id_weights, update_mask, taps):
     del update_mask, taps
-    if spec.sharding is not None:
-        return sharded_lookup(spec, tables, ids, offsets, id_weights)
-    token = whole_token(tables.values())
-    ids = ids if token is None else ids + token
-    acts: dict[str, jax.Array] = {}
-    faults = jnp.zeros((len(spec.features), 2), jnp.int32)
-    batch = (offsets.shape[0] - 1) // len(spec.features)
-    for group in spec.lookup_groups:
-        out, group_faults = ops.lookup(
-            [tables[name] for name in group.tables],
-            ids,
-            offsets,
-            id_weights,
-            features=group.layout,
-            columns=group.columns,
-            implementation=spec.implementation,
-        )
-        for feature, layout in zip(spec.features, group.layout, strict=True):
-            if layout.table >= 0:
-                columns = out[:, layout.column : layout.column + spec.width(feature)]
-                acts[feature.name] = columns.reshape(spec.acts_shape(feature, batch))
-        mine = jnp.asarray([layout.table >= 0 for layout in group.layout])[:, None]
-        faults = group_faults if len(spec.lookup_groups) == 1 else jnp.where(mine, group_faults, faults)
-    return {f.name: acts[f.name] for f in spec.features}, faults
+    return spec.placement.lookup(spec, tables, ids, offsets, id_weights)
 
 
 @functools.partial(
@@ -140,7 +107,7 @@ def _backward(spec, saved: _Residuals, cotangents):
     )
     d_weights, token = None, jnp.zeros((1,), jnp.float32)
     if saved.weights:
-        d_weights = _id_weights_gradient(spec, saved.tables, bags, d_acts)
+        d_weights = spec.placement.id_weights_gradient(spec, saved.tables, bags, d_acts)
         token = d_weights[:1]
     d_tables = dense_gradient(spec, bags, d_acts) if saved.dense else None
     taps = Taps({f.name: d_acts[f.name] for f in spec.writing_features}, token)
@@ -173,24 +140,7 @@ _manual_lookup.defvjp(_manual_forward, _manual_backward)
 
 
 def _instantiate(spec: Spec, d):
-    return _zeros_of_samples(spec, d.shape) if isinstance(d, SymbolicZero) else d
-
-
-def _id_weights_gradient(spec, tables, bags, d_acts):
-    if spec.sharding is not None:
-        return sharded_id_weights_gradient(spec, tables, bags, d_acts)
-    total = jnp.zeros(bags.ids.shape, jnp.float32)
-    for group in spec.lookup_groups:
-        mine = [f for f, layout in zip(spec.features, group.layout, strict=True) if layout.table >= 0]
-        total = total + ops.id_weights_grad(
-            concat_d_acts(mine, d_acts),
-            [tables[name] for name in group.tables],
-            bags.ids,
-            bags.offsets,
-            features=group.layout,
-            implementation=spec.implementation,
-        )
-    return total
+    return spec.placement.zeros_of_samples(d.shape) if isinstance(d, SymbolicZero) else d
 
 
 def dense_gradient(spec: Spec, bags: Bags, d_acts: dict[str, jax.Array]) -> dict[str, jax.Array]:
@@ -204,15 +154,9 @@ def dense_gradient(spec: Spec, bags: Bags, d_acts: dict[str, jax.Array]) -> dict
                 "write_only",
                 "Use jaxtbe.value_and_grad with jaxtbe.optim.sgd",
             )
-    gradients = {t.name: _zero_table(spec, t) for t in spec.tables}
+    gradients = {t.name: spec.placement.zeros_of_table(t) for t in spec.tables}
     for names in written_by_dtype(spec, d_acts):
         share = plan_update(spec, bags, d_acts, names)
         # The mathematical gradient, whatever Table.duplicates says of updates.
         gradients.update(store(spec, gradients, names, share, duplicates=("sum",) * len(names)))
     return gradients
-
-
-def _zero_table(spec: Spec, table) -> jax.Array:
-    if spec.sharding is None:
-        return jnp.zeros((table.rows, table.dim), table.dtype)
-    return spec.sharding.zeros((table.rows, table.dim), table.dtype, spec.sharding.spec_of(table.name))

@@ -91,7 +91,7 @@ class Recording:
         return acts
 
     def _nested_lookup(self, params: int, spec: Spec, tables, bags: Bags) -> dict[str, jax.Array]:
-        if not logged_lookup.SUPPORTED or spec.sharding is not None:
+        if not logged_lookup.SUPPORTED or not spec.placement.nests_lookups:
             refuse_nested(spec)
         key = f"jaxtbe lookup {len(self.nested)}"
         self.nested[key] = params, spec, bags.batch_size

@@ -24,7 +24,7 @@ def unstack(grad: EmbeddingGrad) -> EmbeddingGrad:
         times = math.prod(share.stacked)
         if not share.stacked:
             shares.append(share)
-        elif times <= _SHARES or share.spec.sharding is not None:
+        elif times <= _SHARES or not share.spec.placement.merges_batches:
             shares += share.split()
         else:
             shares.append(_merged(share))

@@ -5,6 +5,8 @@ import functools
 from typing import Any, Literal, get_args
 
 from jaxtbe.model.feature import Feature
+from jaxtbe.model.one_device import OneDevice
+from jaxtbe.model.placement import Placement
 from jaxtbe.model.table import Table
 from jaxtbe.ops.layout import FeatureLayout
 from jaxtbe.support.errors import type_error, value_error
@@ -34,7 +36,7 @@ class Spec:
     tables: tuple[Table, ...]
     features: tuple[Feature, ...]
     implementation: Implementation | None = None
-    sharding: Any = None  # a jaxtbe.sharding.Sharding, or None: one device
+    placement: Placement = dataclasses.field(default_factory=OneDevice)
 
     def __post_init__(self):
         _check_names("table", self.tables, Table)
@@ -101,8 +103,7 @@ class Spec:
         members: dict[Any, list[str]] = {}
         for table in self.tables:
             if table.name in used:
-                split = self.sharding is not None and self.sharding.is_split(table.name)
-                exchanged = split and self.sharding.capacity_of(table.name) is not None
+                split, exchanged = self.placement.is_split(table.name), self.placement.is_exchanged(table.name)
                 members.setdefault((table.dtype, split, exchanged), []).append(table.name)
         groups = []
         for (dtype, split, exchanged), names in members.items():

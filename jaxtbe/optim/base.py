@@ -14,9 +14,8 @@ from jaxtbe.autodiff.unstack import unstack
 from jaxtbe.model.params import is_params
 from jaxtbe.ops.rule import Rule
 from jaxtbe.optim.fused import Fused
-from jaxtbe.optim.group import make_groups
+from jaxtbe.optim.group import Group, make_groups
 from jaxtbe.optim.options import Options
-from jaxtbe.sharding.update import sharded_group_update
 from jaxtbe.support.errors import type_error, value_error
 from jaxtbe.writes.check_states import check_states
 from jaxtbe.writes.optimizer_state import TableOptimizerState as TableOptimizerState
@@ -93,13 +92,25 @@ def update_tables(tables, states, grad: EmbeddingGrad, count, config_of):
         tables, grad, lambda name, *about: (type(configs[name]), configs[name].group_key(name, *about))
     ):
         names = group.tables
-        update = configs[names[0]].update if group.sharding is None else sharded_group_update
-        new_tables, new_states = update(
-            group, [tables[n] for n in names], [states[n] for n in names], [configs[n] for n in names], count
-        )
-        tables.update(zip(names, new_tables, strict=True))
-        states.update(zip(names, new_states, strict=True))
+        arrays = [(tables[n], states[n]) for n in names]
+        new = _update_group(group, arrays, [configs[n] for n in names], count)
+        for name, (table, state) in zip(names, new, strict=True):
+            tables[name], states[name] = table, state
     return tables, states
+
+
+def _update_group(group: Group, arrays: list[tuple[Any, Any]], configs: list[Any], count: Any) -> list[tuple[Any, Any]]:
+    """New (table, state) of each table of a group."""
+
+    def change(shares, arrays, tokens, count):
+        tables, states = (list(x) for x in zip(*arrays, strict=True))
+        shapes, first_rows = group.placement.local_shapes(group.tables, group.shapes)
+        own = dataclasses.replace(
+            group, lookups=tuple(shares), tokens=tuple(tokens), shapes=shapes, first_rows=first_rows
+        )
+        return list(zip(*configs[0].update(own, tables, states, configs, count), strict=True))
+
+    return group.placement.change_rows(change, group.tables, group.shapes, group.lookups, arrays, group.tokens, count)
 
 
 def _check_params(params) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from jaxtbe.autodiff.embedding_grad import EmbeddingGrad
+from jaxtbe.model.placement import Placement
 from jaxtbe.ops import UpdateLookup
 from jaxtbe.support.errors import value_error
 from jaxtbe.writes.plan import plan_update, split_by_rows
@@ -25,7 +26,7 @@ class Group:
       duplicates: `Table.duplicates` of each.
       overwrites: whether write_only features write them.
       implementation: of the specs.
-      sharding: of the specs: where the tables lie, or None: on one device.
+      placement: of the specs: where the tables are.
       first_rows: i32[] or int for each table: which row of the whole table is the first here.
     """
 
@@ -36,7 +37,7 @@ class Group:
     duplicates: tuple[str, ...]
     overwrites: bool
     implementation: str | None
-    sharding: Any
+    placement: Placement
     first_rows: tuple[Any, ...]
 
 
@@ -61,7 +62,7 @@ def make_groups(tables, grad: EmbeddingGrad, group_key) -> list[Group]:
         key = (
             jnp.dtype(table.dtype),
             spec.implementation,
-            spec.sharding,
+            spec.placement,
             overwrites,
             group_key(name, table.shape, overwrites),
         )
@@ -81,7 +82,7 @@ def make_groups(tables, grad: EmbeddingGrad, group_key) -> list[Group]:
                 duplicates=tuple(written[n].tables_by_name[n].duplicates for n in names),
                 overwrites=key[3],
                 implementation=key[1],
-                sharding=key[2],
+                placement=key[2],
                 first_rows=(0,) * len(names),
             )
         )

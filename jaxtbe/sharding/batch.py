@@ -58,19 +58,20 @@ def global_bags(sharding: Sharding, bags: Bags, capacity: int | None) -> Bags:
     return whole.replace(shards=sharding.devices, batch_size=bags.batch_size * parts)
 
 
-def gather_bags(spec, bags: Bags, scores: jax.Array | None = None) -> tuple[Bags, jax.Array | None]:
-    """The whole batch on every device, where its samples lie on several. An ordinary batch stays as it is.
+def gather_bags(
+    sharding: Sharding, num_features: int, bags: Bags, scores: jax.Array | None
+) -> tuple[Bags, jax.Array | None]:
+    """The whole batch on every device, where its samples are on several. An ordinary batch stays as it is.
 
     `scores` has one number for each position, and moves with it.
     """
     if bags.shards == 1:
         return bags, scores
-    sharding = spec.sharding
-    if sharding is None or bags.shards != sharding.devices:
+    if bags.shards != sharding.devices:
         raise value_error(
             "jaxtbe.EmbeddingBags",
             "batch",
-            "an ordinary one" if sharding is None else f"one in {sharding.devices} parts",
+            f"one in {sharding.devices} parts",
             f"one in {bags.shards} parts",
             "Build it with global_bags of the same EmbeddingBags",
         )
@@ -80,7 +81,7 @@ def gather_bags(spec, bags: Bags, scores: jax.Array | None = None) -> tuple[Bags
     def gather(leaves):
         whole = {n: jax.lax.all_gather(x, sharding.axis, axis=0, tiled=True) for n, x in leaves.items()}
         by_part = {n: x.reshape(bags.shards, -1, *x.shape[1:]) for n, x in whole.items()}
-        return merge_parts(len(spec.features), by_part)
+        return merge_parts(num_features, by_part)
 
     merged = sharding.on_each_device(gather, (sharding.split,), P(), leaves)
     scores = merged.pop("scores", None)

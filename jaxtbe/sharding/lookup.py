@@ -10,6 +10,7 @@ import numpy as np
 from jax.sharding import PartitionSpec as P
 
 from jaxtbe import ops
+from jaxtbe.model.acts import acts_by_feature
 from jaxtbe.sharding.blocks import Rows, count_valid, take_block
 from jaxtbe.sharding.exchange import exchanged_lookup
 from jaxtbe.sharding.placement import Sharding
@@ -27,9 +28,10 @@ def check_batch_size(sharding: Sharding, batch_size: int) -> None:
         )
 
 
-def sharded_lookup(spec, tables, ids, offsets, id_weights) -> tuple[dict[str, jax.Array], jax.Array]:
+def sharded_lookup(
+    sharding: Sharding, spec, tables, ids, offsets, id_weights
+) -> tuple[dict[str, jax.Array], jax.Array]:
     """Activations by feature, split over samples, and faults i32[F, 2]. The batch is whole on every device."""
-    sharding: Sharding = spec.sharding
     batch = (offsets.shape[0] - 1) // len(spec.features)
     check_batch_size(sharding, batch)
 
@@ -41,7 +43,7 @@ def sharded_lookup(spec, tables, ids, offsets, id_weights) -> tuple[dict[str, ja
         for group in spec.lookup_groups:
             out, read = _lookup_group(sharding, group, rows, tables, ids, offsets, id_weights, spec.implementation)
             faults = faults + read[:, :1]  # zeros: local ids have no faults; but computed after the tables were read
-            acts.update(_by_feature(spec, group, out))
+            acts.update(acts_by_feature(spec, group, out))
         counts = count_valid(take_block(sharding, rows, ids, offsets).valid, offsets).reshape(len(rows.whole), -1)
         counts = jax.lax.dynamic_slice_in_dim(counts, sharding.index() * (batch // sharding.devices), len(out), axis=1)
         for f, feature in enumerate(spec.features):
@@ -91,18 +93,8 @@ def _lookup_group(sharding: Sharding, group, rows, tables, ids, offsets, id_weig
     return jax.lax.dynamic_slice_in_dim(out, sharding.index() * samples, samples), read
 
 
-def _by_feature(spec, group, out) -> dict[str, jax.Array]:
-    acts = {}
-    for feature, layout in zip(spec.features, group.layout, strict=True):
-        if layout.table >= 0:
-            columns = out[:, layout.column : layout.column + spec.width(feature)]
-            acts[feature.name] = columns.reshape(spec.acts_shape(feature, len(out)))
-    return acts
-
-
-def sharded_id_weights_gradient(spec, tables, bags, d_acts) -> jax.Array:
+def sharded_id_weights_gradient(sharding: Sharding, spec, tables, bags, d_acts) -> jax.Array:
     """f32[N], whole on every device: each adds what its own rows contribute."""
-    sharding: Sharding = spec.sharding
 
     def on_device(tables, ids, offsets, d_acts: dict[str, Any]):
         rows = Rows.of(sharding, [(f.table, spec.table_of(f).rows) for f in spec.features])

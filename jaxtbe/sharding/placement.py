@@ -3,7 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -78,7 +78,10 @@ class Sharding:
         return jax.tree.map(lambda x: jax.sharding.reshard(x, self.named(spec)), tree)
 
 
-def make_sharding(spec, mesh: Mesh, placements, axis, peer_capacity) -> Sharding:
+Kind = TypeVar("Kind", bound=Sharding)
+
+
+def make_sharding(cls: type[Kind], spec, mesh: Mesh, placements, axis, peer_capacity) -> Kind:
     """Checks that the tables of `spec` can lie so."""
     if not isinstance(mesh, Mesh):
         raise type_error(API, "mesh", "a jax.sharding.Mesh", type(mesh).__name__, "Make one with jax.make_mesh")
@@ -98,7 +101,7 @@ def make_sharding(spec, mesh: Mesh, placements, axis, peer_capacity) -> Sharding
             )
     replicated = tuple(sorted(n for n, p in placements.items() if p == "replicated"))
     _check_peer_capacity(peer_capacity, replicated)
-    sharding = Sharding(mesh, axes, replicated, tuple(sorted(peer_capacity.items())))
+    sharding = cls(mesh, axes, replicated, tuple(sorted(peer_capacity.items())))
     for table in spec.tables:
         if sharding.is_split(table.name):
             _check_table(table, sharding.devices)

@@ -10,8 +10,8 @@ from jaxtbe.sharding.placement import Sharding
 from jaxtbe.sharding.update import row_specs
 
 
-def on_evicted_rows(sharding: Sharding | None, table, reset: Callable, arrays: Any, report, more: Any) -> Any:
-    """`reset(arrays, evicted, evicted_ids, more)`, which returns new arrays, on one device or on each.
+def on_evicted_rows(sharding: Sharding, table, reset: Callable, arrays: Any, report, more: Any) -> Any:
+    """`reset(arrays, evicted, evicted_ids, more)`, which returns new arrays, on each device.
 
     Args:
       sharding: of the table.
@@ -21,8 +21,6 @@ def on_evicted_rows(sharding: Sharding | None, table, reset: Callable, arrays: A
       report: of the remap.
       more: arrays that are whole on every device.
     """
-    if sharding is None:
-        return reset(arrays, report.evicted, report.evicted_ids, more)
 
     def on_device(arrays, evicted, ids, more):
         if sharding.is_split(table.name):

@@ -53,10 +53,9 @@ def make_route(
     return Route(table, source, owner, ids - owner * block, jnp.zeros_like(ids).at[order].set(place), at)
 
 
-def mark_overflow(spec, bags: Bags) -> Bags:
+def mark_overflow(sharding: Sharding, spec, bags: Bags) -> Bags:
     """The batch, whole on every device, with `OVERFLOW` for the ids that find no room: they read and train nothing."""
-    sharding = spec.sharding
-    if sharding is None or not sharding.peer_capacity:
+    if not sharding.peer_capacity:
         return bags
     names = [name for name, _ in sharding.peer_capacity]
     capacity = np.asarray([c for _, c in sharding.peer_capacity], np.int32)

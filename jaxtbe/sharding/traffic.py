@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from jaxtbe.sharding.placement import Sharding
+
 _WORD = 4  # bytes of an int32 or float32
 
 
@@ -65,9 +67,9 @@ def step_bytes(
     """
     spec = emb.spec
     if replicated is None:
-        replicated = () if spec.sharding is None else spec.sharding.replicated
+        replicated = spec.placement.replicated if isinstance(spec.placement, Sharding) else ()
     if peer_capacity is None:
-        peer_capacity = {} if spec.sharding is None else dict(spec.sharding.peer_capacity)
+        peer_capacity = dict(spec.placement.peer_capacity) if isinstance(spec.placement, Sharding) else {}
     positions = capacity * devices
     hashed = [t for t in spec.tables if t.zch is not None]
     id_bytes = _WORD * (2 if hashed else 1) + _WORD * id_weights + update_mask

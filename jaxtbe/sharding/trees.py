@@ -7,11 +7,11 @@ import jax.numpy as jnp
 from jax.sharding import PartitionSpec as P
 
 from jaxtbe.batch.bags import Bags
+from jaxtbe.sharding.placement import Sharding
 
 
-def shardings_of(spec, tree: Any) -> Any:
+def shardings_of(sharding: Sharding, spec, tree: Any) -> Any:
     """A `NamedSharding` for each leaf: arrays that lie under a table's name and have its rows lie as the table does."""
-    sharding = spec.sharding
 
     def of_leaf(path, leaf):
         names = {getattr(key, "key", getattr(key, "name", None)) for key in path}

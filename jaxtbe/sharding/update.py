@@ -70,40 +70,19 @@ def update_on_devices(
     )
 
 
-def sharded_group_update(group, tables, states, configs, count):
-    """New tables and states of a group, as its configuration's `update` makes them on one device."""
-    sharding = group.sharding
-
-    def change(shares, arrays, tokens, count):
-        tables, states = (list(x) for x in zip(*arrays, strict=True))
-        own = dataclasses.replace(
-            group,
-            lookups=tuple(shares),
-            tokens=tuple(tokens),
-            shapes=tuple(t.shape for t in tables),
-            sharding=None,
-            first_rows=tuple(
-                sharding.index() * t.shape[0] if sharding.is_split(name) else 0
-                for name, t in zip(group.tables, tables, strict=True)
-            ),
-        )
-        new_tables, new_states = configs[0].update(own, tables, states, configs, count)
-        return list(zip(new_tables, new_states, strict=True))
-
-    arrays = list(zip(tables, states, strict=True))
-    new = update_on_devices(sharding, change, group.tables, group.shapes, group.lookups, arrays, group.tokens, count)
-    new_tables, new_states = zip(*new, strict=True)
-    return list(new_tables), list(new_states)
+def local_shapes(sharding: Sharding, names: Sequence[str], shapes: Sequence[tuple[int, int]]):
+    """On a device: the shapes of its blocks of some tables, and the first row of each."""
+    split = [sharding.is_split(n) for n in names]
+    local = tuple((r // sharding.devices if s else r, d) for s, (r, d) in zip(split, shapes, strict=True))
+    return local, tuple(sharding.index() * r if s else 0 for s, (r, _) in zip(split, local, strict=True))
 
 
 def sharded_square_norms(sharding: Sharding, square_norms: Callable, names, shapes, lookups) -> jax.Array:
     """f32[tables]: `square_norms(lookups, shapes)` of each device's rows, summed over the devices that split a table."""
     split = jnp.asarray([sharding.is_split(n) for n in names])
-    local = tuple(
-        (r // sharding.devices if sharding.is_split(n) else r, d) for n, (r, d) in zip(names, shapes, strict=True)
-    )
 
     def on_device(lookups):
+        local, _ = local_shapes(sharding, names, shapes)
         shares = [share for lookup in lookups for share in take_shares(sharding, names, shapes, lookup)]
         norms = square_norms(shares, shapes=local)
         return jnp.where(split, jax.lax.psum(norms, sharding.axis), norms)

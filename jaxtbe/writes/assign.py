@@ -13,7 +13,6 @@ from jaxtbe.batch.check import check_batch
 from jaxtbe.model.feature import Feature
 from jaxtbe.model.params import EmbeddingParams
 from jaxtbe.model.spec import Spec
-from jaxtbe.sharding.update import update_on_devices
 from jaxtbe.support.errors import value_error
 from jaxtbe.writes.plan import plan_update, written_by_dtype
 from jaxtbe.writes.store import fill_rows, store
@@ -87,19 +86,17 @@ def _zero_rows(spec: Spec, bags: Bags, values, name: str, state):
     share = plan_update(spec, bags, values, [name], as_values=True)
     shares = [share] if share else []
 
-    def zero(rows_here, shares, state):
+    def zero(shares, states, tokens, _):
+        del tokens
+        shapes, _ = spec.placement.local_shapes([name], [(table.rows, table.dim)])
         rows, _, starts = ops.row_gradients(
-            shares, shapes=((rows_here, table.dim),), duplicates=("first",), implementation=spec.implementation
+            shares, shapes=shapes, duplicates=("first",), implementation=spec.implementation
         )
 
         def fill(array):
-            is_of_rows = array.shape[:1] == (rows_here,)
+            is_of_rows = array.shape[:1] == shapes[0][:1]
             return fill_rows(array, rows, starts, 0.0, spec.implementation) if is_of_rows else array
 
-        return jax.tree.map(fill, state)
+        return jax.tree.map(fill, states)
 
-    if spec.sharding is None:
-        return zero(table.rows, shares, state)
-    rows_here = table.rows // (spec.sharding.devices if spec.sharding.is_split(name) else 1)
-    change = lambda shares, arrays, tokens, _: [zero(rows_here, shares, arrays[0])]  # noqa: E731
-    return update_on_devices(spec.sharding, change, [name], [(table.rows, table.dim)], shares, [state])[0]
+    return spec.placement.change_rows(zero, [name], [(table.rows, table.dim)], shares, [state])[0]

@@ -7,18 +7,13 @@ import jax.numpy as jnp
 
 from jaxtbe import ops
 from jaxtbe.batch.bags import Bags
+from jaxtbe.model.acts import concat_d_acts
 from jaxtbe.model.feature import Feature
 from jaxtbe.model.spec import Spec
 from jaxtbe.ops.check_backward import MAX_ROWS
 from jaxtbe.support.errors import value_error
 
 API = "jaxtbe.optim"
-
-
-def concat_d_acts(features: Sequence[Feature], d_acts: Mapping[str, jax.Array]) -> jax.Array:
-    """f32[B, columns]: the gradients of some features' activations side by side. XLA folds it with the slices they were."""
-    parts = [d_acts[f.name].reshape(d_acts[f.name].shape[0], -1).astype(jnp.float32) for f in features]
-    return parts[0] if len(parts) == 1 else jnp.concatenate(parts, axis=1)
 
 
 def plan_update(

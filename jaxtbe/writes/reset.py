@@ -12,7 +12,6 @@ from jaxtbe import ops, zch
 from jaxtbe.model.params import EmbeddingParams
 from jaxtbe.model.spec import Spec
 from jaxtbe.model.table import Table
-from jaxtbe.sharding.reset import on_evicted_rows
 from jaxtbe.support.errors import type_error, value_error
 from jaxtbe.support.names import stable_id
 from jaxtbe.writes.store import fill_rows
@@ -100,7 +99,7 @@ def _reset_table(spec: Spec, table: Table, array: jax.Array, report: zch.ZchRepo
         return ops.store_rows([array], evicted, starts, values, implementation=spec.implementation)[0]
 
     reset = from_hash if initializer is None else from_initializer
-    return on_evicted_rows(spec.sharding, table, reset, array, report, jnp.asarray(seed, jnp.uint32))
+    return spec.placement.on_evicted_rows(table, reset, array, report, jnp.asarray(seed, jnp.uint32))
 
 
 def _reset_state(spec: Spec, name: str, state: Any, report: zch.ZchReport) -> Any:
@@ -115,7 +114,7 @@ def _reset_state(spec: Spec, name: str, state: Any, report: zch.ZchReport) -> An
     def of_leaf(array, initial):
         if array.shape[:1] != (table.rows,):
             return array
-        return on_evicted_rows(spec.sharding, table, reset, (array, jnp.asarray(initial)), report, ())[0]
+        return spec.placement.on_evicted_rows(table, reset, (array, jnp.asarray(initial)), report, ())[0]
 
     if "initial" not in state:  # of a rule: states begin with zeros
         return {k: of_leaf(array, 0.0) for k, array in state.items()}

@@ -1,4 +1,4 @@
-"""Storing rows into some tables of a spec, wherever they lie."""
+"""Storing rows into some tables of a spec, wherever they are."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,7 +8,6 @@ import jax.numpy as jnp
 
 from jaxtbe import ops
 from jaxtbe.model.spec import Spec
-from jaxtbe.sharding.update import update_on_devices
 
 
 def store(
@@ -25,12 +24,9 @@ def store(
     def assign(shares, arrays, tokens, _):
         return ops.assign(arrays, shares, tokens, duplicates=duplicates, implementation=spec.implementation)
 
-    arrays, shares = [tables[n] for n in names], [share] if share else []
-    if spec.sharding is None:
-        new = assign(shares, arrays, tokens, None)
-    else:
-        shapes = [(spec.tables_by_name[n].rows, spec.tables_by_name[n].dim) for n in names]
-        new = update_on_devices(spec.sharding, assign, names, shapes, shares, arrays, tokens)
+    shapes = [(spec.tables_by_name[n].rows, spec.tables_by_name[n].dim) for n in names]
+    shares, arrays = [share] if share else [], [tables[n] for n in names]
+    new = spec.placement.change_rows(assign, names, shapes, shares, arrays, tokens)
     return dict(zip(names, new, strict=True))
 
 

@@ -9,7 +9,6 @@ import jax.numpy as jnp
 from jaxtbe import ops
 from jaxtbe.autodiff.embedding_grad import EmbeddingGrad, is_grad
 from jaxtbe.autodiff.unstack import unstack
-from jaxtbe.sharding.update import sharded_square_norms
 from jaxtbe.support.errors import value_error
 from jaxtbe.writes.plan import plan_update, split_by_rows
 
@@ -41,7 +40,7 @@ def _square_norm(grad: EmbeddingGrad) -> jax.Array:
             if feature.access != "write_only":
                 described.setdefault(
                     feature.table,
-                    (share.spec.tables_by_name[feature.table], (share.spec.implementation, share.spec.sharding)),
+                    (share.spec.tables_by_name[feature.table], (share.spec.implementation, share.spec.placement)),
                 )
     total = jnp.zeros((), jnp.float32)
     keys = dict.fromkeys(k for _, k in described.values())
@@ -55,11 +54,7 @@ def _square_norm(grad: EmbeddingGrad) -> jax.Array:
             ops.square_norms, duplicates=tuple(t.duplicates for t in tables), implementation=key[0]
         )
         present, shapes = [s for s in shares if s is not None], tuple((t.rows, t.dim) for t in tables)
-        if key[1] is None:
-            norms = norms_of(present, shapes=shapes)
-        else:
-            norms = sharded_square_norms(key[1], norms_of, names, shapes, present)
-        total = total + jnp.sum(norms)
+        total = total + jnp.sum(key[1].square_norms(norms_of, names, shapes, present))
     return total
 
 
