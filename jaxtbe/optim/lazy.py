@@ -31,7 +31,8 @@ def lazy(tx: optax.GradientTransformation) -> TableOptimizer:
       An `optax.GradientTransformation` over `EmbeddingParams`.
 
     Raises:
-      ValueError: a transformation that mixes elements (trust ratios, norms, factored moments), when the state is made.
+      ValueError: a transformation that mixes elements (trust ratios, norms, factored moments, rates learned from them) or that
+        keeps gradients for later steps, when the state is made.
     """
     config = Lazy(tx)
     return optimizer_of(lambda table: config)
@@ -63,6 +64,7 @@ class Lazy:
                     jnp.result_type(leaf).name,
                     "Use a transformation whose state is of floats, or an optimizer of jaxtbe.optim",
                 )
+        _check_immediate(inner)
         _check_elementwise(self.tx)
         # Of one row: reading an element of the whole state would gather one that is split over devices.
         of_a_row = jax.tree.leaves(self.tx.init(jnp.zeros((1, table.shape[1]), table.dtype)))
@@ -118,8 +120,22 @@ def _unflatten(like: Any, leaves: list) -> Any:
     return jax.tree.unflatten(jax.tree.structure(like), leaves)
 
 
+def _check_immediate(state: Any) -> None:
+    """What accumulates gradients would apply those of a row only if a later batch held it at the right step."""
+    kinds = (optax.ApplyEvery, optax.MultiStepsState)
+    for leaf in jax.tree.leaves(state, is_leaf=lambda x: isinstance(x, kinds)):
+        if isinstance(leaf, kinds):
+            raise value_error(
+                API,
+                "transformation",
+                "one that trains a row in the step that touches it",
+                f"one that keeps gradients for later steps, with {type(leaf).__name__} in its state",
+                "Accumulate with jaxtbe.optim.multi_steps around the whole optimizer",
+            )
+
+
 def _check_elementwise(tx) -> None:
-    """Runs the transformation on a small block and on each element alone: they must agree."""
+    """Runs the transformation on a small block: each element must do what it does alone, whatever becomes of the others."""
     zeros = jnp.zeros((1, 1))
     try:
         jax.eval_shape(tx.update, zeros, tx.init(zeros), zeros)
@@ -131,20 +147,26 @@ def _check_elementwise(tx) -> None:
             str(e).partition("\n")[0],
             "Use a transformation without further arguments, or an optimizer of jaxtbe.optim",
         ) from e
-    with jax.ensure_compile_time_eval():
+
+    @jax.jit
+    def steps(w, g):
+        state = tx.init(w)
+        for _ in range(3):
+            updates, state = tx.update(g, state, w)
+            w = w + updates
+        return w
+
+    with jax.ensure_compile_time_eval(), jax.debug_nans(False):
         rng = np.random.default_rng(0)
-        w, g = (jnp.asarray(rng.normal(size=(2, 3)), jnp.float32) for _ in range(2))
-
-        def two_steps(w, g):
-            state = tx.init(w)
-            for _ in range(2):
-                updates, state = tx.update(g, state, w)
-                w = w + updates
-            return w
-
-        together = np.asarray(jax.jit(two_steps)(w, g))
-        alone = np.asarray(jax.jit(jax.vmap(two_steps))(w.reshape(6, 1, 1), g.reshape(6, 1, 1))).reshape(2, 3)
-    if not np.allclose(together, alone, rtol=1e-4, atol=1e-6):
+        w, g = (rng.normal(size=(2, 3)).astype(np.float32) for _ in range(2))
+        together = np.asarray(steps(w, g))
+        alone = np.asarray(jax.vmap(steps)(w.reshape(6, 1, 1), g.reshape(6, 1, 1))).reshape(2, 3)
+        # Rates that are learned from norms begin far below any tolerance, but no NaN is too small to see.
+        w_nan, g_nan = w.copy(), g.copy()
+        w_nan[0, 0] = g_nan[0, 0] = np.nan
+        spoilt = [np.asarray(steps(w, g_nan)), np.asarray(steps(w_nan, g))]
+        same = all(np.array_equal(x.ravel()[1:], together.ravel()[1:]) for x in spoilt)
+    if not same or not np.allclose(together, alone, rtol=1e-4, atol=1e-6):
         raise value_error(
             API,
             "transformation",
