@@ -13,7 +13,7 @@ from jaxtbe.errors import value_error
 from jaxtbe.features import Feature
 from jaxtbe.lookup import check_batch
 from jaxtbe.params import EmbeddingParams
-from jaxtbe.reset import fill_rows
+from jaxtbe.reset import fill_rows, map_row_states
 from jaxtbe.sharding.update import update_on_devices
 from jaxtbe.spec import Spec
 from jaxtbe.store import store
@@ -67,7 +67,7 @@ def _store(spec, bags, values, tables: Mapping[str, jax.Array], tokens=()) -> di
 
 
 def _reset(spec: Spec, params: EmbeddingParams, bags: Bags, values, opt_state):
-    """The optimizer state, with zeros in the rows that `values` assign."""
+    """The optimizer state, the rows that `values` assign as they begin."""
     from jaxtbe.optim.check_states import check_state_rows
     from jaxtbe.optimizer_state import map_table_states
 
@@ -77,30 +77,36 @@ def _reset(spec: Spec, params: EmbeddingParams, bags: Bags, values, opt_state):
         if name not in assigned:
             return state
         check_state_rows(API, name, params.tables[name].shape, state)
-        return _zero_rows(spec, bags, values, name, state)
+        return _restart_rows(spec, bags, values, name, state)
 
     return map_table_states(API, opt_state, params.tables, reset)
 
 
-def _zero_rows(spec: Spec, bags: Bags, values, name: str, state):
-    """Zeros into the assigned rows of every state array of one table."""
+def _restart_rows(spec: Spec, bags: Bags, values, name: str, state):
+    """What they begin with, zeros mostly, into the assigned rows of every state array of one table."""
     table = spec.tables_by_name[name]
     share = plan_update(spec, bags, values, [name], as_values=True)
     shares = [share] if share else []
 
-    def zero(rows_here, shares, state):
-        rows, _, starts = ops.row_gradients(
-            shares, shapes=((rows_here, table.dim),), duplicates=("first",), implementation=spec.implementation
+    def restart(rows_here, shares, state):
+        rows, assigned, starts = ops.row_gradients(
+            shares,
+            shapes=((rows_here, table.dim),),
+            duplicates=(table.duplicates,),
+            implementation=spec.implementation,
         )
 
-        def fill(array):
-            is_of_rows = array.shape[:1] == (rows_here,)
-            return fill_rows(array, rows, starts, 0.0, spec.implementation) if is_of_rows else array
+        def fill(array, initial):
+            if array.shape[:1] != (rows_here,):
+                return array
+            if initial is None:
+                return ops.store_rows([array], rows, starts, assigned, implementation=spec.implementation)[0]
+            return fill_rows(array, rows, starts, initial, spec.implementation)
 
-        return jax.tree.map(fill, state)
+        return map_row_states(fill, state)
 
     if spec.sharding is None:
-        return zero(table.rows, shares, state)
+        return restart(table.rows, shares, state)
     rows_here = table.rows // (spec.sharding.devices if spec.sharding.is_split(name) else 1)
-    change = lambda shares, arrays, tokens, _: [zero(rows_here, shares, arrays[0])]  # noqa: E731
+    change = lambda shares, arrays, tokens, _: [restart(rows_here, shares, arrays[0])]  # noqa: E731
     return update_on_devices(spec.sharding, change, [name], [(table.rows, table.dim)], shares, [state])[0]

@@ -11,6 +11,7 @@ import optax
 from jaxtbe import ops
 from jaxtbe.errors import type_error, value_error
 from jaxtbe.optim.base import TableOptimizer, optimizer_of
+from jaxtbe.optim.fused import check_precision
 from jaxtbe.optim.group import Group
 from jaxtbe.tables import DTYPES
 
@@ -45,7 +46,7 @@ class Lazy:
     tx: Any
 
     def init(self, table: jax.Array) -> dict[str, Any]:
-        """The transformation's state for a table dtype[rows, dim], and the initial value of each of its leaves."""
+        """The transformation's state for a table dtype[rows, dim], and what each of its leaves begins with: see `_beginnings`."""
         inner = self.tx.init(table)
         for path, leaf in jax.tree_util.tree_leaves_with_path(inner):
             if jnp.shape(leaf) not in ((), table.shape):
@@ -64,11 +65,9 @@ class Lazy:
                     jnp.result_type(leaf).name,
                     "Use a transformation whose state is of floats, or an optimizer of jaxtbe.optim",
                 )
-        _check_immediate(inner)
+        _check_kinds(inner)
         _check_elementwise(self.tx)
-        # Of one row: reading an element of the whole state would gather one that is split over devices.
-        of_a_row = jax.tree.leaves(self.tx.init(jnp.zeros((1, table.shape[1]), table.dtype)))
-        return {"inner": inner, "initial": [jnp.ravel(leaf)[0] for leaf in of_a_row]}
+        return {"inner": inner, "initial": _beginnings(self.tx, table)}
 
     def states_for(self, shape: tuple[int, ...], dtype: Any) -> dict[str, Any]:
         """The shapes and dtypes of the transformation's state, for a table of these."""
@@ -120,11 +119,39 @@ def _unflatten(like: Any, leaves: list) -> Any:
     return jax.tree.unflatten(jax.tree.structure(like), leaves)
 
 
-def _check_immediate(state: Any) -> None:
-    """What accumulates gradients would apply those of a row only if a later batch held it at the right step."""
-    kinds = (optax.ApplyEvery, optax.MultiStepsState)
-    for leaf in jax.tree.leaves(state, is_leaf=lambda x: isinstance(x, kinds)):
-        if isinstance(leaf, kinds):
+def _beginnings(tx, table) -> list[Any]:
+    """For each leaf of the state the number that it begins with, or None: with the parameter itself."""
+    found: list[Any] = []
+    with jax.ensure_compile_time_eval():
+        # Of one row: reading an element of the whole state would gather one that is split over devices.
+        rows = [jnp.full((1, table.shape[1]), x, table.dtype) for x in (0, 2)]
+        of_zeros, of_twos = (tx.init(row) for row in rows)
+        for (path, zero), two in zip(
+            jax.tree_util.tree_leaves_with_path(of_zeros), jax.tree.leaves(of_twos), strict=True
+        ):
+            is_number = np.array_equal(zero, two, equal_nan=True)
+            if not is_number and not (np.all(np.asarray(zero) == 0) and np.all(np.asarray(two) == 2)):
+                raise value_error(
+                    API,
+                    f"state {jax.tree_util.keystr(path)}",
+                    "one that begins with a number or with the parameter",
+                    "another function of the parameter",
+                    "Use a transformation whose state begins alike in every row, or an optimizer of jaxtbe.optim",
+                )
+            found.append(jnp.ravel(zero)[0] if is_number else None)
+    return found
+
+
+def _check_kinds(state: Any) -> None:
+    """Refuses what accumulates gradients, and hyperparameters in 16 bits.
+
+    A row whose gradient is accumulated need not be in the batch of the step that applies it.
+    """
+    kept = (optax.ApplyEvery, optax.MultiStepsState)
+    for leaf in jax.tree.leaves(state, is_leaf=lambda x: isinstance(x, kept) or hasattr(x, "hyperparams")):
+        for number in getattr(leaf, "hyperparams", {}).values():
+            check_precision(number)
+        if isinstance(leaf, kept):
             raise value_error(
                 API,
                 "transformation",

@@ -56,7 +56,8 @@ PLACES = {
 }
 
 NOT_LAZY = {
-    "adafactor", "adaptive_grad_clip", "add_noise", "apply_every", "centralize", "clip_by_block_rms", "clip_by_global_norm", "fromage", "lamb",
+    "adafactor", "adaptive_grad_clip", "add_noise", "apply_every", "centralize", "clip_by_block_rms",
+    "clip_by_global_norm", "fromage", "lamb",
     "lars", "noisy_sgd", "normalize_by_update_norm", "novograd", "polyak_sgd", "scale_by_distance_over_gradients",
     "scale_by_novograd", "scale_by_param_block_norm", "scale_by_param_block_rms", "scale_by_polyak", "scale_by_sm3",
     "scale_by_trust_ratio", "sm3", "contrib.dadapt_adamw", "contrib.dog", "contrib.dowg", "contrib.galore", "contrib.momo",
@@ -145,7 +146,8 @@ AROUND_TOOLS = {
     "contrib.schedule_free": (
         "`jaxtbe.optim.lazy(optax.contrib.schedule_free(...))` for the tables",
         lambda: sparse_partition(
-            optim.lazy(AROUND["contrib.schedule_free"](optax.sgd(RATE))), AROUND["contrib.schedule_free"](optax.sgd(RATE))
+            optim.lazy(AROUND["contrib.schedule_free"](optax.sgd(RATE))),
+            AROUND["contrib.schedule_free"](optax.sgd(RATE)),
         ),
     ),
 }

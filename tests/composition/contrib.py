@@ -62,7 +62,7 @@ AROUND = {
 ELSEWHERE = {
     "contrib.differentially_private_aggregate": "takes gradients per sample: above, among what people write around a step",
     "contrib.dpsgd": "takes gradients per sample: above, among what people write around a step",
-    "contrib.hutchinson_estimator_diag_hessian": "differentiates the loss twice, for `optax.contrib.sophia`: needs dense gradients",
+    "contrib.hutchinson_estimator_diag_hessian": "differentiates the loss twice: needs dense gradients",
     "contrib.schedule_free_eval_params": "takes the state of `optax.contrib.schedule_free`, of a table that inside "
     "`jaxtbe.optim.lazy`: tested by itself",
 }
@@ -70,4 +70,6 @@ ELSEWHERE = {
 
 def of_contrib() -> list[str]:
     """The names of the installed optax's contributed functions."""
-    return [f"contrib.{name}" for name, _ in inspect.getmembers(contrib, inspect.isfunction) if not name.startswith("_")]
+    return [
+        f"contrib.{name}" for name, _ in inspect.getmembers(contrib, inspect.isfunction) if not name.startswith("_")
+    ]
