@@ -191,7 +191,9 @@ def test_lazy_refuses_what_is_not_per_element_and_step(tx, message):
 def test_lazy_refuses_states_that_begin_with_a_function_of_the_row():
     _, params = make()
     norms = optax.GradientTransformation(lambda p: jnp.square(p) + 1, lambda g, state, p=None: (g * state, state))
-    with pytest.raises(ValueError, match=r"state .*: expected one that begins with a number or with the parameter, got"):
+    with pytest.raises(
+        ValueError, match=r"state .*: expected one that begins with a number or with the parameter, got"
+    ):
         jaxtbe.optim.lazy(norms).init(params)
 
 
