@@ -84,7 +84,7 @@ TOOLS = {
     "stateless_with_tree_map": ("jaxtbe.optim.scale", lambda: optim.scale(0.5)),
     "clip_by_global_norm": ("jaxtbe.optim.clip_by_global_norm", lambda: optim.clip_by_global_norm(0.05)),
     "contrib.normalize": (
-        "optim.scale_gradients(g, 1 / optim.global_norm(g))",
+        "jaxtbe.optim.scale_gradients(g, 1 / jaxtbe.optim.global_norm(g))",
         lambda: optax.stateless(lambda g, _: optim.scale_gradients(g, 1 / optim.global_norm(g))),
     ),
 }
