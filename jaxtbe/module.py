@@ -259,7 +259,7 @@ class EmbeddingBags:
           bags: the batch that says which rows.
           values: for some of the writing features, f32[B, dim], or f32[B, max_length, dim] with pooling "none".
           opt_state: an optimizer state that holds that of the tables. Needed only with `reset_state`.
-          reset_state: also zero the optimizer state of the assigned rows. Otherwise it is not touched.
+          reset_state: also let the optimizer state of the assigned rows begin again. Otherwise it is not touched.
           after: whatever was computed from the old tables in this step. The tables change after it.
 
         Returns:

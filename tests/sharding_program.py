@@ -321,6 +321,29 @@ def states_are_made_in_place(many):
         assert all(x.addressable_shards[0].data.shape == (80 // DEVICES, 3) for x in arrays)
 
 
+def states_restart_alike(one, many):
+    """States that begin with the row itself follow it through evictions and assignments."""
+    tx, batches = jaxtbe.optim.lazy(optax.contrib.scale_by_madgrad(0.1)), [batch(one, seed) for seed in range(6)]
+    values = {"history": np.ones((BATCH, 3), np.float32)}
+
+    @functools.partial(jax.jit, static_argnums=0)
+    def restart(emb, params, state, zch_state):
+        for now, bags in enumerate(batches):
+            zch_state, bags, reports = emb.remap(zch_state, bags, now=now)
+            params, state = emb.reset_rows(params, state, reports, seed=3)
+        return emb.assign(params, bags, values, state, reset_state=True)
+
+    results = []
+    for emb in (one, many):
+        start = emb.init(jax.random.key(0))
+        params, state = restart(emb, start, tx.init(start), emb.init_zch())
+        for name in ("user", "item"):
+            compare(state.tables[name]["inner"].x0, params.tables[name], exact=True)
+            assert np.any(np.asarray(params.tables[name]) != np.asarray(start.tables[name])), name
+        results.append((params, state))
+    compare(*results, exact=True)
+
+
 def scores_travel(one, many):
     """Eviction scores of positions move with their ids."""
     bags = batch(one, 5)
@@ -347,6 +370,7 @@ def check_all():
     plain_lookups_refuse(one, many)
     nested_lookups_refuse(many)
     states_are_made_in_place(many)
+    states_restart_alike(one, many)
     scores_travel(one, many)
     overflow_is_a_fault(one)
 

@@ -135,6 +135,26 @@ def test_assign_resets_the_state_of_assigned_rows_on_demand(implementation, rule
 
 
 @pytest.mark.parametrize("duplicates", ["sum", "first", "last"])
+def test_assigned_rows_begin_again_in_lazy_states(implementation, duplicates):
+    case = Case((jaxtbe.Table("t", rows=6, dim=3, duplicates=duplicates),), (feature("f", "t"),))
+    emb, params = case.module(implementation), case.params()
+    made = optax.chain(optax.scale_by_rss(initial_accumulator_value=0.25), optax.contrib.schedule_free_sgd(0.1))
+    tx = jaxtbe.optim.lazy(made)
+    every_row = emb.bags({"f": np.arange(6)})
+    trained, state = train_step(emb, tx, params, tx.init(params), every_row, case.d_acts(batch_size=6))
+    target = np.arange(9, dtype=np.float32).reshape(3, 3)
+    bags = emb.bags({"f": np.array([4, 1, 4])})
+    new, reset = jax.jit(lambda p, s: emb.assign(p, bags, {"f": target}, s, reset_state=True))(trained, state)
+    (squares, free), (was_squares, was_free) = (s.tables["t"]["inner"] for s in (reset, state))
+    want, weights = np.array(was_squares.sum_of_squares), np.array(was_free.z)
+    assert not np.any(want == 0.25) and not np.any(weights == params.tables["t"])
+    want[[1, 4]], weights[[1, 4]] = 0.25, np.asarray(new.tables["t"])[[1, 4]]
+    assert_same_bits(squares.sum_of_squares, want, "accumulator")
+    assert_same_bits(free.z, weights, "a state that begins with the row")
+    assert int(free.step_count) == int(was_free.step_count) == 2
+
+
+@pytest.mark.parametrize("duplicates", ["sum", "first", "last"])
 @pytest.mark.parametrize("learning_rate", [1.0, 0.5])
 def test_write_only_overwrites_with_the_gradient(implementation, duplicates, learning_rate):
     tables = tuple(jaxtbe.Table(n, rows=5, dim=d, duplicates=duplicates) for n, d in (("a", 3), ("b", 65)))

@@ -106,6 +106,17 @@ def test_around_an_optimizer(name):
     assert_equal(got, want)
 
 
+def test_the_parameters_that_schedule_free_evaluates():
+    evaluate = optax.contrib.schedule_free_eval_params
+    make = lambda: optax.contrib.schedule_free_sgd(RATE)  # noqa: E731
+    params, state = train(sparse_partition(jaxtbe.optim.lazy(make()), make()), sparse=True, with_state=True)
+    of_table = state.inner_states["tables"].inner_state.tables["emb"]["t"]["inner"]
+    dense, dense_state = train(make(), sparse=False, with_state=True)
+    want = evaluate(dense_state, dense)["emb"].tables["t"]
+    assert_equal(evaluate(of_table, params["emb"].tables["t"]), want)
+    assert differs(params["emb"].tables["t"], want)
+
+
 @pytest.mark.parametrize("name", IDIOMS)
 def test_idiom(name):
     idiom = IDIOMS[name]

@@ -165,13 +165,53 @@ def test_lazy_states_of_other_rows_stay():
             lambda: optax.adafactor(0.1, min_dim_size_to_factor=4),
             r"state .*: expected the parameter's shape \(30, 5\), or a",
         ),
+        # Rates learned from norms, which begin far below any tolerance.
+        (lambda: optax.contrib.prodigy(0.1), "expected an elementwise one"),
+        (lambda: optax.contrib.dog(1.0), "expected an elementwise one"),
+        # One decision for all elements.
+        (lambda: optax.apply_if_finite(optax.adam(0.1), 3), "expected an elementwise one"),
+        # What is kept for later is lost if the later batch does not hold the row.
+        (
+            lambda: optax.chain(optax.apply_every(2), optax.sgd(0.1)),
+            "keeps gradients for later steps, with ApplyEvery in",
+        ),
+        (
+            lambda: optax.MultiSteps(optax.sgd(0.1), 2).gradient_transformation(),
+            "with MultiStepsState in its state. .*multi_steps",
+        ),
     ],
-    ids=["lamb", "clip", "adafactor"],
+    ids=["lamb", "clip", "adafactor", "prodigy", "dog", "apply_if_finite", "apply_every", "MultiSteps"],
 )
-def test_lazy_refuses_what_mixes_elements(tx, message):
+def test_lazy_refuses_what_is_not_per_element_and_step(tx, message):
     _, params = make()
     with pytest.raises(ValueError, match=f"jaxtbe.optim.lazy: .*{message}"):
         jaxtbe.optim.lazy(tx()).init(jaxtbe.EmbeddingParams({"b": params.tables["b"]}))
+
+
+def test_lazy_refuses_states_that_begin_with_a_function_of_the_row():
+    _, params = make()
+    norms = optax.GradientTransformation(lambda p: jnp.square(p) + 1, lambda g, state, p=None: (g * state, state))
+    with pytest.raises(
+        ValueError, match=r"state .*: expected one that begins with a number or with the parameter, got"
+    ):
+        jaxtbe.optim.lazy(norms).init(params)
+
+
+def test_lazy_refuses_hyperparameters_of_16_bits():
+    params = jaxtbe.EmbeddingParams({"t": jnp.ones((4, 2), jnp.bfloat16)})
+    with pytest.raises(
+        TypeError, match=r"hyperparameters: expected float32 or Python numbers, got bfloat16. Use jaxtbe"
+    ):
+        jaxtbe.optim.lazy(optax.inject_hyperparams(optax.adam)(0.1)).init(params)
+    jaxtbe.optim.lazy(jaxtbe.optim.inject_hyperparams(optax.adam)(0.1)).init(params)
+
+
+def test_lazy_checks_itself_where_nans_are_errors():
+    _, params = make()
+    with jax.debug_nans(True):
+        jaxtbe.optim.lazy(optax.adam(0.1)).init(params)
+        with pytest.raises(ValueError, match="expected an elementwise one"):
+            jaxtbe.optim.lazy(optax.contrib.prodigy(0.1)).init(params)
 
 
 def test_lazy_is_bounded_by_the_batch_and_in_place():

@@ -142,6 +142,28 @@ def test_custom_initializers_and_lazy_states_restart_too():
     np.testing.assert_array_equal(sums[evicted], 0.25)
 
 
+def test_lazy_states_that_begin_with_the_row_restart_with_the_new_one():
+    emb = make(policy="lru", max_probe=8)
+    tx = jaxtbe.optim.lazy(optax.contrib.scale_by_madgrad(0.1))
+    params = emb.init(jax.random.key(0))
+    state, zch_state = tx.init(params), emb.init_zch()
+    step = jax.jit(make_step(emb, tx))
+    for now in range(1, 5):
+        params, state, zch_state, *_ = step(params, state, zch_state, batch(emb, raw_ids(now, 40)), now)
+    zch_state, _, reports = emb.remap(zch_state, batch(emb, raw_ids(99, 30)), now=9)
+    fresh, fresh_state = jax.jit(emb.reset_rows)(params, state, reports)
+    evicted = np.asarray(reports["user"].evicted)
+    evicted = evicted[evicted >= 0]
+    assert evicted.size
+    was, now_is = (s.tables["user"]["inner"] for s in (state, fresh_state))
+    want = np.array(was.x0)
+    want[evicted] = np.asarray(fresh.tables["user"])[evicted]
+    np.testing.assert_array_equal(now_is.x0, want)
+    assert np.any(np.asarray(was.x0)[evicted] != want[evicted])
+    np.testing.assert_array_equal(np.asarray(now_is.s)[evicted], 0)
+    assert np.all(np.asarray(was.s)[evicted] != 0)
+
+
 def test_native_and_reference_steps_agree():
     results = []
     for implementation in ("xla", "native"):

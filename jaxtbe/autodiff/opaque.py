@@ -16,21 +16,28 @@ from jaxtbe.support.errors import type_error
 TAG = "jaxtbe row ids"
 
 
+def _refuse(*_: Any, **__: Any) -> Any:
+    raise type_error(
+        "jaxtbe.EmbeddingGrad",
+        TAG,
+        "a tool of jaxtbe.optim",
+        "a function of jax.random",
+        "Draw random numbers from a key of jax.random.key",
+    )
+
+
 @functools.cache
 def _implementation() -> Any:
     from jax.extend.random import define_prng_impl  # slow to import, and needed only where there is a gradient
 
-    def refuse(*_: Any, **__: Any) -> Any:
-        raise type_error(
-            "jaxtbe.EmbeddingGrad",
-            TAG,
-            "a tool of jaxtbe.optim",
-            "a function of jax.random",
-            "Draw random numbers from a key of jax.random.key",
-        )
-
     return define_prng_impl(
-        key_shape=(1,), seed=refuse, split=refuse, random_bits=refuse, fold_in=refuse, name="jaxtbe_row_ids", tag=TAG
+        key_shape=(1,),
+        seed=_refuse,
+        split=_refuse,
+        random_bits=_refuse,
+        fold_in=_refuse,
+        name="jaxtbe_row_ids",
+        tag=TAG,
     )
 
 

@@ -84,7 +84,7 @@ class Fused:
             values[name] = number(step, values) if callable(number) else number
         numbers = [*self.options.hypers(lr, overwrites), *([] if overwrites else values.values())]
         for number in numbers:
-            _check_precision(number)
+            check_precision(number)
         return jnp.stack([jnp.asarray(x, jnp.float32).reshape(()) for x in numbers])
 
     def update(self, group: Group, tables, states, configs, count: jax.Array):
@@ -105,7 +105,7 @@ class Fused:
         return new_tables, [dict(zip((s.name for s in rule.states), new, strict=True)) for new in new_states]
 
 
-def _check_precision(number: Any) -> None:
+def check_precision(number: Any) -> None:
     """`optax.inject_hyperparams` gives numbers the dtype of the parameters, in which 0.999 is 1."""
     dtype = getattr(number, "dtype", jnp.dtype(jnp.float32))
     if dtype in (jnp.bfloat16, jnp.float16):

@@ -15,6 +15,7 @@ from jaxtbe.model.params import EmbeddingParams
 from jaxtbe.model.spec import Spec
 from jaxtbe.support.errors import value_error
 from jaxtbe.writes.plan import plan_update, written_by_dtype
+from jaxtbe.writes.reset import map_row_states
 from jaxtbe.writes.store import fill_rows, store
 
 API = "jaxtbe.EmbeddingBags.assign"
@@ -65,7 +66,7 @@ def _store(spec, bags, values, tables: Mapping[str, jax.Array], tokens=()) -> di
 
 
 def _reset(spec: Spec, params: EmbeddingParams, bags: Bags, values, opt_state):
-    """The optimizer state, with zeros in the rows that `values` assign."""
+    """The optimizer state, the rows that `values` assign as they begin."""
     from jaxtbe.writes.check_states import check_state_rows
     from jaxtbe.writes.optimizer_state import map_table_states
 
@@ -75,28 +76,31 @@ def _reset(spec: Spec, params: EmbeddingParams, bags: Bags, values, opt_state):
         if name not in assigned:
             return state
         check_state_rows(API, name, params.tables[name].shape, state)
-        return _zero_rows(spec, bags, values, name, state)
+        return _restart_rows(spec, bags, values, name, state)
 
     return map_table_states(API, opt_state, params.tables, reset)
 
 
-def _zero_rows(spec: Spec, bags: Bags, values, name: str, state):
-    """Zeros into the assigned rows of every state array of one table."""
+def _restart_rows(spec: Spec, bags: Bags, values, name: str, state):
+    """What they begin with, zeros mostly, into the assigned rows of every state array of one table."""
     table = spec.tables_by_name[name]
     share = plan_update(spec, bags, values, [name], as_values=True)
     shares = [share] if share else []
 
-    def zero(shares, states, tokens, _):
+    def restart(shares, states, tokens, _):
         del tokens
         shapes, _ = spec.placement.local_shapes([name], [(table.rows, table.dim)])
-        rows, _, starts = ops.row_gradients(
-            shares, shapes=shapes, duplicates=("first",), implementation=spec.implementation
+        rows, assigned, starts = ops.row_gradients(
+            shares, shapes=shapes, duplicates=(table.duplicates,), implementation=spec.implementation
         )
 
-        def fill(array):
-            is_of_rows = array.shape[:1] == shapes[0][:1]
-            return fill_rows(array, rows, starts, 0.0, spec.implementation) if is_of_rows else array
+        def fill(array, initial):
+            if array.shape[:1] != shapes[0][:1]:
+                return array
+            if initial is None:
+                return ops.store_rows([array], rows, starts, assigned, implementation=spec.implementation)[0]
+            return fill_rows(array, rows, starts, initial, spec.implementation)
 
-        return jax.tree.map(fill, states)
+        return [map_row_states(fill, state) for state in states]
 
-    return spec.placement.change_rows(zero, [name], [(table.rows, table.dim)], shares, [state])[0]
+    return spec.placement.change_rows(restart, [name], [(table.rows, table.dim)], shares, [state])[0]

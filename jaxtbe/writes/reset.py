@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -45,7 +45,7 @@ def reset_rows(
         if name not in reports:
             return state
         check_state_rows(API, name, tables[name].shape, state)
-        return _reset_state(spec, name, state, reports[name])
+        return _reset_state(spec, name, tables[name], state, reports[name])
 
     if opt_state is not None:
         opt_state = map_table_states(API, opt_state, params.tables, reset_state)
@@ -102,21 +102,36 @@ def _reset_table(spec: Spec, table: Table, array: jax.Array, report: zch.ZchRepo
     return spec.placement.on_evicted_rows(table, reset, array, report, jnp.asarray(seed, jnp.uint32))
 
 
-def _reset_state(spec: Spec, name: str, state: Any, report: zch.ZchReport) -> Any:
+def _reset_state(spec: Spec, name: str, weights: jax.Array, state: Any, report: zch.ZchReport) -> Any:
     table = spec.tables_by_name[name]
 
-    def reset(leaf_and_initial, evicted, ids, _):
+    def fill(leaf_and_initial, evicted, ids, _):
         del ids
         array, initial = leaf_and_initial
         starts = jnp.asarray([0, evicted.shape[0]], jnp.int32)
         return fill_rows(array, evicted, starts, initial, spec.implementation), initial
 
+    def copy(leaf_and_weights, evicted, ids, _):
+        del ids
+        array, weights = leaf_and_weights
+        starts = jnp.asarray([0, evicted.shape[0]], jnp.int32)
+        rows = ops.gather_rows([weights], evicted, starts, implementation=spec.implementation)
+        new = ops.store_rows([array], evicted, starts, rows, implementation=spec.implementation)[0]
+        return new, weights[:0]  # of a table's rank, and not a table
+
     def of_leaf(array, initial):
         if array.shape[:1] != (table.rows,):
             return array
-        return spec.placement.on_evicted_rows(table, reset, (array, jnp.asarray(initial)), report, ())[0]
+        if initial is None:
+            return spec.placement.on_evicted_rows(table, copy, (array, weights), report, ())[0]
+        return spec.placement.on_evicted_rows(table, fill, (array, jnp.asarray(initial)), report, ())[0]
 
+    return map_row_states(of_leaf, state)
+
+
+def map_row_states(change: Callable[[jax.Array, Any], jax.Array], state: Any) -> Any:
+    """`change(array, initial)` of each state of a table, `initial` being the number that it begins with, or None: the row."""
     if "initial" not in state:  # of a rule: states begin with zeros
-        return {k: of_leaf(array, 0.0) for k, array in state.items()}
-    leaves = [of_leaf(a, i) for a, i in zip(jax.tree.leaves(state["inner"]), state["initial"], strict=True)]
+        return {k: change(array, 0.0) for k, array in state.items()}
+    leaves = [change(a, i) for a, i in zip(jax.tree.leaves(state["inner"]), state["initial"], strict=True)]
     return {**state, "inner": jax.tree.unflatten(jax.tree.structure(state["inner"]), leaves)}

@@ -9,7 +9,7 @@ import optax
 
 import jaxtbe
 from composition.model import BATCHES, RATE, dense_partition, loss, sparse_partition, start
-from composition.transformations import PLAIN, SCHEDULE
+from composition.transformations import AROUND, PLAIN, SCHEDULE
 
 optim = jaxtbe.optim
 
@@ -56,10 +56,13 @@ PLACES = {
 }
 
 NOT_LAZY = {
-    "adafactor", "adaptive_grad_clip", "add_noise", "centralize", "clip_by_block_rms", "clip_by_global_norm", "fromage", "lamb",
+    "adafactor", "adaptive_grad_clip", "add_noise", "apply_every", "centralize", "clip_by_block_rms",
+    "clip_by_global_norm", "fromage", "lamb",
     "lars", "noisy_sgd", "normalize_by_update_norm", "novograd", "polyak_sgd", "scale_by_distance_over_gradients",
     "scale_by_novograd", "scale_by_param_block_norm", "scale_by_param_block_rms", "scale_by_polyak", "scale_by_sm3",
-    "scale_by_trust_ratio", "sm3",
+    "scale_by_trust_ratio", "sm3", "contrib.dadapt_adamw", "contrib.dog", "contrib.dowg", "contrib.galore", "contrib.momo",
+    "contrib.momo_adam", "contrib.muon", "contrib.normalize", "contrib.prodigy", "contrib.reduce_on_plateau",
+    "contrib.scale_by_galore", "contrib.scale_by_muon",
 }  # fmt: skip
 
 EQUAL = {
@@ -80,6 +83,10 @@ TOOLS = {
     "stateless": ("jaxtbe.optim.scale", lambda: optim.scale(0.5)),
     "stateless_with_tree_map": ("jaxtbe.optim.scale", lambda: optim.scale(0.5)),
     "clip_by_global_norm": ("jaxtbe.optim.clip_by_global_norm", lambda: optim.clip_by_global_norm(0.05)),
+    "contrib.normalize": (
+        "jaxtbe.optim.scale_gradients(g, 1 / jaxtbe.optim.global_norm(g))",
+        lambda: optax.stateless(lambda g, _: optim.scale_gradients(g, 1 / optim.global_norm(g))),
+    ),
 }
 
 DENSE_GRADIENT = "`jax.grad` for this table, with the whole of optax"
@@ -92,6 +99,38 @@ def example_gradient():
     return jax.eval_shape(jaxtbe.grad(loss), start(), BATCHES[0])
 
 
+def accumulated(place: str):
+    """The optimizers of a place, each update with the sum of two gradients."""
+    if place != "behind tables":
+        return optim.multi_steps(sparse_partition(), 2, example_gradient(), use_grad_mean=False)
+    of_tables = {**example_gradient(), "w": optax.MaskedNode()}
+    return sparse_partition(tables=optim.multi_steps(optim.sgd(RATE), 2, of_tables, use_grad_mean=False))
+
+
+def on_plateau(place: str):
+    """The optimizers of a place with `reduce_on_plateau`, whose state says by how much to scale the rate."""
+    plateau = PLAIN["contrib.reduce_on_plateau"]()
+
+    def at(scale):
+        return sparse_partition(optim.sgd(RATE * scale), optax.sgd(RATE * (scale if place != "behind tables" else 1)))
+
+    def update(grads, state, params, *, value):
+        _, of_plateau = plateau.update({}, state[0], value=value)
+        updates, of_tx = at(of_plateau.scale).update(grads, state[1], params)
+        return updates, (of_plateau, of_tx)
+
+    return optax.GradientTransformationExtraArgs(lambda params: (plateau.init(params), at(1.0).init(params)), update)
+
+
+# Another way to write the whole optimizer.
+WHOLE = {
+    "apply_every": ("`jaxtbe.optim.multi_steps(..., use_grad_mean=False)`", accumulated),
+    "contrib.reduce_on_plateau": (
+        "`_, plateau = tx.update({}, plateau, value=loss)`, and a learning rate times `plateau.scale`",
+        on_plateau,
+    ),
+}
+
 # What is put around an optimizer: equal, or refused with a tool of the same meaning.
 AROUND_TOOLS = {
     "MultiSteps": ("`jaxtbe.optim.multi_steps`", lambda: optim.multi_steps(sparse_partition(), 2, example_gradient())),
@@ -102,12 +141,24 @@ AROUND_TOOLS = {
     ),
     "conditionally_transform": (DENSE_GRADIENT, None),
     "flatten": ("leave it out: table optimizers are fused already", sparse_partition),
+    "contrib.mechanize": (DENSE_GRADIENT, None),
+    "contrib.sam": (DENSE_GRADIENT, None),
+    "contrib.schedule_free": (
+        "`jaxtbe.optim.lazy(optax.contrib.schedule_free(...))` for the tables",
+        lambda: sparse_partition(
+            optim.lazy(AROUND["contrib.schedule_free"](optax.sgd(RATE))),
+            AROUND["contrib.schedule_free"](optax.sgd(RATE)),
+        ),
+    ),
 }
 
 
 def cure_of(name: str, place: str) -> tuple[str, Callable | None]:
     """What to write instead, and the optimizer over sparse gradients that it makes; None: dense gradients."""
     make = PLAIN[name]
+    if name in WHOLE:
+        words, whole = WHOLE[name]
+        return words, lambda: whole(place)
     if place.startswith("front") and name in TOOLS:
         words, tool = TOOLS[name]
         return f"`{words}`", lambda: PLACES[place].sparse(tool)

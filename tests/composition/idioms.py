@@ -1,7 +1,9 @@
 """What people write with JAX around a training step: each equal to the dense computation, or refused with a cure that is."""
 
+import copy
 import dataclasses
 import functools
+import pickle
 from collections.abc import Callable
 from typing import Any
 
@@ -189,6 +191,43 @@ def strict(side):
         return step(side)
 
 
+def without_jit(side):
+    with jax.disable_jit():
+        return step(side, wrap=jax.jit)
+
+
+def wide(side):
+    with jax.enable_x64(True):
+        return step(side, wrap=jax.jit)
+
+
+def donated_in_donated(side):
+    def one(params):
+        return side.apply(params, side.grad(side.loss)(params, side.batches[0]))
+
+    inner = jax.jit(one, donate_argnums=0)
+    return jax.jit(lambda p: inner(inner(p)), donate_argnums=0)(jax.tree.map(jnp.copy, start()))
+
+
+def twice(side, grads):
+    return side.apply(side.apply(start(), grads), grads)
+
+
+def scaled_backwards(side):
+    @jax.custom_gradient
+    def half_gradient(x):
+        return x, lambda cotangent: (0.5 * cotangent,)
+
+    return step(side, of_loss=lambda p: half_gradient(side.loss(p, side.batches[0])))
+
+
+def penalised_by_jax(side):
+    """The penalty of `nested_grad`, with plain JAX at the outside: a dense gradient."""
+    d_w = lambda p: side.grad(lambda w: side.loss({**p, "w": w}, side.batches[0]))(p["w"])  # noqa: E731
+    grads = jax.grad(lambda p: jnp.sum(d_w(p) ** 2))(start())
+    return jax.tree.map(lambda p, g: p - RATE * g, start(), grads)
+
+
 def average(side):
     """An exponential average of the parameters beside them."""
     params = start()
@@ -248,6 +287,15 @@ def pmapped(side, reduce):
     return jax.tree.map(lambda x: x[0], jax.pmap(run, "d", devices=jax.devices()[:1])(params, batch))
 
 
+def privately(side, grad, tx, over=jax.vmap):
+    """A step of differential privacy: the gradients of each batch alone, clipped and blurred."""
+    params = start()
+    grads = over(lambda batch: grad(side.loss)(params, batch))(STACKED[id(side)])
+    private = optax.chain(optax.contrib.differentially_private_aggregate(0.05, 0.1, 0), tx)
+    updates, _ = private.update(grads, private.init(params), params)
+    return optax.apply_updates(params, updates)
+
+
 def tree_norm(side, norm):
     params = start()
     grads = side.grad(side.loss)(params, side.batches[0])
@@ -294,6 +342,26 @@ IDIOMS = {
     "NumPy": Idiom("NumPy tables", numpy_step),
     "closed over": Idiom("a table that is closed over, not differentiated", closed_over),
     "averaged parameters": Idiom("an average of the parameters, `optax.incremental_update`", average),
+    "pickled": Idiom(
+        "gradients pickled and copied", lambda s: step(s, lambda g: copy.deepcopy(pickle.loads(pickle.dumps(g))))
+    ),
+    "disable_jit": Idiom("`jax.disable_jit()`", without_jit),
+    "x64": Idiom("`jax.enable_x64()`", wide),
+    "ahead of time": Idiom(
+        "`jax.jit(step).lower(...).compile()`", lambda s: step(s, wrap=lambda f: jax.jit(f).lower(start()).compile())
+    ),
+    "donated twice": Idiom("donated steps within a donated step", donated_in_donated),
+    "rollback": Idiom(
+        "`jnp.where(ok, new, old)` of parameters",
+        lambda s: jax.tree.map(lambda new, old: jnp.where(False, new, old), step(s), start()),
+    ),
+    "updates twice": Idiom(
+        "updates applied to parameters that changed",
+        lambda s: updates_by(s, lambda p, u: optax.apply_updates(optax.apply_updates(p, u), u)),
+        UPDATE,
+        "the gradient again: `tx.update(grads, state, params)`",
+        lambda s: twice(s, s.grad(s.loss)(start(), s.batches[0])),
+    ),
     # Several batches
     "sum of losses": Idiom("several lookups in one loss", sum_of_losses),
     "vmap of losses": Idiom(
@@ -327,6 +395,22 @@ IDIOMS = {
         KEY,
         "`jaxtbe.optim.sum_stacked`",
         lambda s: accumulate_in_scan(s, optim.sum_stacked),
+    ),
+    "per sample": Idiom(
+        "`optax.contrib.differentially_private_aggregate`, and `dpsgd`, of gradients stacked by `jax.vmap`",
+        lambda s: privately(s, s.grad, s.tx),
+        KEY,
+        "`jax.lax.map` of `jax.grad`, with the whole of optax",
+        lambda s: privately(s, jax.grad, optax.sgd(RATE), lambda f: functools.partial(jax.lax.map, f)),
+    ),
+    "average of gradients": Idiom(
+        "`tree.map(lambda e, g: 0.9 * e + 0.1 * g, ...)` of gradients",
+        lambda s: accumulate_by(s, lambda e, g: jax.tree.map(lambda x, y: 0.9 * x + 0.1 * y, e, g)),
+        KEY,
+        "`0.9 * e + 0.1 * g` of the `EmbeddingGrad`, or the tools of `jaxtbe.optim`",
+        lambda s: accumulate_by(
+            s, lambda e, g: optim.add_gradients(optim.scale_gradients(e, 0.9), optim.scale_gradients(g, 0.1))
+        ),
     ),
     # Arithmetic
     "2 * g": Idiom(
@@ -470,6 +554,12 @@ IDIOMS = {
         lambda s: step(s, change_params=lambda p: jax.tree.unflatten(jax.tree.structure(p), jax.tree.leaves(p))),
     ),
     # Transformations of the loss
+    "custom_gradient": Idiom("`jax.custom_gradient` of the loss's value", scaled_backwards),
+    "second derivative": Idiom(
+        "`jax.hessian` with respect to dense parameters",
+        lambda s: jax.hessian(lambda w: s.loss({**start(), "w": w}, s.batches[0]))(start()["w"]),
+    ),
+    "jax.grad of value_and_grad": Idiom("`jax.grad` of a penalty on dense gradients", penalised_by_jax),
     "nested value_and_grad": Idiom(
         "a `value_and_grad` within the loss",
         nested_grad,

@@ -44,8 +44,8 @@ def dense_partition(tables=None, dense=None):
     return optax.partition(parts, {"emb": "tables", "w": "dense"})
 
 
-def train(tx, sparse: bool, jit: bool = True, steps: int = STEPS):
-    """Parameters after some steps."""
+def train(tx, sparse: bool, jit: bool = True, steps: int = STEPS, with_state: bool = False):
+    """Parameters after some steps, or these and the optimizer's state."""
     of_loss, batches = (loss, BATCHES) if sparse else (twin_loss, IDS)
     value_and_grad = jaxtbe.value_and_grad if sparse else jax.value_and_grad
 
@@ -60,7 +60,7 @@ def train(tx, sparse: bool, jit: bool = True, steps: int = STEPS):
     state = tx.init(params)
     for i in range(steps):
         params, state = step(params, state, batches[i % len(batches)])
-    return params
+    return (params, state) if with_state else params
 
 
 def differs(got, want) -> str:

@@ -45,9 +45,55 @@ user's own choice, gets the gradients of activations, bag by bag: what is linear
 
 ## Around a whole optimizer
 
-| `optax.` | | instead |
-|---|---|---|
 """
+
+
+CONTRIB = """
+## Contributed to optax
+
+The same of `optax.contrib`.
+
+"""
+RATES = """
+What learns its rate from norms over all parameters (`dog`, `prodigy`, `mechanize` and others) has no meaning for the rows of a
+batch, and `jaxtbe.optim.lazy` refuses it when the state is made. `schedule_free` is element by element: the parameters for
+evaluation are those of `optax.contrib.schedule_free_eval_params`, which for a table takes the state within that of `lazy`.
+
+"""
+
+
+def transformations(prefix: str) -> str:
+    """The table of those whose names begin with `prefix`, or with "" of those without one."""
+    lines = [f"| `optax.{prefix}` | {' | '.join(PLACES)} | instead, in front | instead, behind |\n", "|---" * 9 + "|\n"]
+    for name in PLAIN:
+        if is_of(prefix, name):
+            marks = ["equal" if name in EQUAL[place] else "refused" for place in PLACES]
+            cures = ["" if name in EQUAL[place] else cure_of(name, place)[0] for place in ("front", "behind")]
+            lines.append(f"| `{name.removeprefix(prefix)}` | " + " | ".join([*marks, *cures]) + " |\n")
+    return "".join(lines)
+
+
+def wrappers(prefix: str) -> str:
+    """The table of those around an optimizer."""
+    lines = [f"| `optax.{prefix}` | | instead |\n|---|---|---|\n"]
+    for name in AROUND:
+        if is_of(prefix, name):
+            cure = AROUND_TOOLS.get(name)
+            lines.append(
+                f"| `{name.removeprefix(prefix)}` | {'refused' if cure else 'equal'} | {cure[0] if cure else ''} |\n"
+            )
+    return "".join(lines)
+
+
+def elsewhere(prefix: str) -> str:
+    """The list of what has no place in a step."""
+    lines = ["\nNot part of a step over one gradient:\n\n"]
+    lines += [f"* `optax.{name}`: {why}.\n" for name, why in ELSEWHERE.items() if is_of(prefix, name)]
+    return "".join(lines)
+
+
+def is_of(prefix: str, name: str) -> bool:
+    return name.startswith("contrib.") == (prefix == "contrib.")
 
 
 def text() -> str:
@@ -57,18 +103,8 @@ def text() -> str:
         parts.append(f"| {idiom.words} | {'equal' if idiom.refused is None else 'refused'} | {idiom.cure} |\n")
     parts.append(OPTAX)
     parts += [f"* {name}: {place.words};\n" for name, place in PLACES.items()]
-    parts.append("\n| `optax.` | " + " | ".join(PLACES) + " | instead, in front | instead, behind |\n")
-    parts.append("|---" * 9 + "|\n")
-    for name in PLAIN:
-        marks = ["equal" if name in EQUAL[place] else "refused" for place in PLACES]
-        cures = ["" if name in EQUAL[place] else cure_of(name, place)[0] for place in ("front", "behind")]
-        parts.append(f"| `{name}` | " + " | ".join([*marks, *cures]) + " |\n")
-    parts.append(NOTES)
-    for name in AROUND:
-        cure = AROUND_TOOLS.get(name)
-        parts.append(f"| `{name}` | {'refused' if cure else 'equal'} | {cure[0] if cure else ''} |\n")
-    parts.append("\nNot part of a step over one gradient:\n\n")
-    parts += [f"* `optax.{name}`: {why}.\n" for name, why in ELSEWHERE.items()]
+    parts += ["\n", transformations(""), NOTES, wrappers(""), elsewhere("")]
+    parts += [CONTRIB, transformations("contrib."), RATES, wrappers("contrib."), elsewhere("contrib.")]
     return "".join(parts)
 
 

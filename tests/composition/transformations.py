@@ -1,9 +1,11 @@
-"""Every public transformation of optax, made with arguments under which it does something to the model."""
+"""Every public transformation of optax and of `optax.contrib`, made with arguments under which it does something to the model."""
 
 import inspect
 
 import jax
 import optax
+
+from composition import contrib
 
 SCHEDULE = optax.linear_schedule(1.0, 0.1, 4)
 
@@ -81,6 +83,7 @@ PLAIN = {
     "trace": lambda: optax.trace(0.9),
     "yogi": lambda: optax.yogi(0.1),
     "zero_nans": lambda: optax.zero_nans(),
+    **contrib.PLAIN,
 }
 
 # What takes an optimizer and gives one.
@@ -96,6 +99,7 @@ AROUND = {
     "partition": lambda tx: optax.partition({"all": tx}, {"emb": "all", "w": "all"}),
     "multi_transform": lambda tx: optax.multi_transform({"all": tx}, {"emb": "all", "w": "all"}),
     "with_extra_args_support": lambda tx: optax.with_extra_args_support(tx),
+    **contrib.AROUND,
 }
 
 # What has no place in a step of one gradient, and why.
@@ -112,11 +116,12 @@ ELSEWHERE = {
     "lookahead": "trains pairs of fast and slow parameters",
     "measure_with_ema": "measures, and takes a function of the user's",
     "snapshot": "measures, and takes a function of the user's",
+    **contrib.ELSEWHERE,
 }
 
 
 def of_optax() -> list[str]:
-    """The names of the installed optax's public transformations."""
+    """The names of the installed optax's public transformations, and of those contributed."""
     names = []
     for name in dir(optax):
         value = getattr(optax, name)
@@ -128,4 +133,4 @@ def of_optax() -> list[str]:
             continue
         if "GradientTransformation" in returned or name == "MultiSteps":
             names.append(name)
-    return names
+    return names + contrib.of_contrib()

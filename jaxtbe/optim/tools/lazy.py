@@ -11,6 +11,7 @@ import optax
 from jaxtbe import ops
 from jaxtbe.model.table import DTYPES
 from jaxtbe.optim.base import TableOptimizer, optimizer_of
+from jaxtbe.optim.fused import check_precision
 from jaxtbe.optim.group import Group
 from jaxtbe.support.errors import type_error, value_error
 
@@ -31,7 +32,8 @@ def lazy(tx: optax.GradientTransformation) -> TableOptimizer:
       An `optax.GradientTransformation` over `EmbeddingParams`.
 
     Raises:
-      ValueError: a transformation that mixes elements (trust ratios, norms, factored moments), when the state is made.
+      ValueError: a transformation that mixes elements (trust ratios, norms, factored moments, rates learned from them) or that
+        keeps gradients for later steps, when the state is made.
     """
     config = Lazy(tx)
     return optimizer_of(lambda table: config)
@@ -44,7 +46,7 @@ class Lazy:
     tx: Any
 
     def init(self, table: jax.Array) -> dict[str, Any]:
-        """The transformation's state for a table dtype[rows, dim], and the initial value of each of its leaves."""
+        """The transformation's state for a table dtype[rows, dim], and what each of its leaves begins with: see `_beginnings`."""
         inner = self.tx.init(table)
         for path, leaf in jax.tree_util.tree_leaves_with_path(inner):
             if jnp.shape(leaf) not in ((), table.shape):
@@ -63,10 +65,9 @@ class Lazy:
                     jnp.result_type(leaf).name,
                     "Use a transformation whose state is of floats, or an optimizer of jaxtbe.optim",
                 )
+        _check_kinds(inner)
         _check_elementwise(self.tx)
-        # Of one row: reading an element of the whole state would gather one that is split over devices.
-        of_a_row = jax.tree.leaves(self.tx.init(jnp.zeros((1, table.shape[1]), table.dtype)))
-        return {"inner": inner, "initial": [jnp.ravel(leaf)[0] for leaf in of_a_row]}
+        return {"inner": inner, "initial": _beginnings(self.tx, table)}
 
     def states_for(self, shape: tuple[int, ...], dtype: Any) -> dict[str, Any]:
         """The shapes and dtypes of the transformation's state, for a table of these."""
@@ -118,8 +119,50 @@ def _unflatten(like: Any, leaves: list) -> Any:
     return jax.tree.unflatten(jax.tree.structure(like), leaves)
 
 
+def _beginnings(tx, table) -> list[Any]:
+    """For each leaf of the state the number that it begins with, or None: with the parameter itself."""
+    found: list[Any] = []
+    with jax.ensure_compile_time_eval():
+        # Of one row: reading an element of the whole state would gather one that is split over devices.
+        rows = [jnp.full((1, table.shape[1]), x, table.dtype) for x in (0, 2)]
+        of_zeros, of_twos = (tx.init(row) for row in rows)
+        for (path, zero), two in zip(
+            jax.tree_util.tree_leaves_with_path(of_zeros), jax.tree.leaves(of_twos), strict=True
+        ):
+            is_number = np.array_equal(zero, two, equal_nan=True)
+            if not is_number and not (np.all(np.asarray(zero) == 0) and np.all(np.asarray(two) == 2)):
+                raise value_error(
+                    API,
+                    f"state {jax.tree_util.keystr(path)}",
+                    "one that begins with a number or with the parameter",
+                    "another function of the parameter",
+                    "Use a transformation whose state begins alike in every row, or an optimizer of jaxtbe.optim",
+                )
+            found.append(jnp.ravel(zero)[0] if is_number else None)
+    return found
+
+
+def _check_kinds(state: Any) -> None:
+    """Refuses what accumulates gradients, and hyperparameters in 16 bits.
+
+    A row whose gradient is accumulated need not be in the batch of the step that applies it.
+    """
+    kept = (optax.ApplyEvery, optax.MultiStepsState)
+    for leaf in jax.tree.leaves(state, is_leaf=lambda x: isinstance(x, kept) or hasattr(x, "hyperparams")):
+        for number in getattr(leaf, "hyperparams", {}).values():
+            check_precision(number)
+        if isinstance(leaf, kept):
+            raise value_error(
+                API,
+                "transformation",
+                "one that trains a row in the step that touches it",
+                f"one that keeps gradients for later steps, with {type(leaf).__name__} in its state",
+                "Accumulate with jaxtbe.optim.multi_steps around the whole optimizer",
+            )
+
+
 def _check_elementwise(tx) -> None:
-    """Runs the transformation on a small block and on each element alone: they must agree."""
+    """Runs the transformation on a small block: each element must do what it does alone, whatever becomes of the others."""
     zeros = jnp.zeros((1, 1))
     try:
         jax.eval_shape(tx.update, zeros, tx.init(zeros), zeros)
@@ -131,20 +174,26 @@ def _check_elementwise(tx) -> None:
             str(e).partition("\n")[0],
             "Use a transformation without further arguments, or an optimizer of jaxtbe.optim",
         ) from e
-    with jax.ensure_compile_time_eval():
+
+    @jax.jit
+    def steps(w, g):
+        state = tx.init(w)
+        for _ in range(3):
+            updates, state = tx.update(g, state, w)
+            w = w + updates
+        return w
+
+    with jax.ensure_compile_time_eval(), jax.debug_nans(False):
         rng = np.random.default_rng(0)
-        w, g = (jnp.asarray(rng.normal(size=(2, 3)), jnp.float32) for _ in range(2))
-
-        def two_steps(w, g):
-            state = tx.init(w)
-            for _ in range(2):
-                updates, state = tx.update(g, state, w)
-                w = w + updates
-            return w
-
-        together = np.asarray(jax.jit(two_steps)(w, g))
-        alone = np.asarray(jax.jit(jax.vmap(two_steps))(w.reshape(6, 1, 1), g.reshape(6, 1, 1))).reshape(2, 3)
-    if not np.allclose(together, alone, rtol=1e-4, atol=1e-6):
+        w, g = (rng.normal(size=(2, 3)).astype(np.float32) for _ in range(2))
+        together = np.asarray(steps(w, g))
+        alone = np.asarray(jax.vmap(steps)(w.reshape(6, 1, 1), g.reshape(6, 1, 1))).reshape(2, 3)
+        # Rates that are learned from norms begin far below any tolerance, but no NaN is too small to see.
+        w_nan, g_nan = w.copy(), g.copy()
+        w_nan[0, 0] = g_nan[0, 0] = np.nan
+        spoilt = [np.asarray(steps(w, g_nan)), np.asarray(steps(w_nan, g))]
+        same = all(np.array_equal(x.ravel()[1:], together.ravel()[1:]) for x in spoilt)
+    if not same or not np.allclose(together, alone, rtol=1e-4, atol=1e-6):
         raise value_error(
             API,
             "transformation",
