@@ -17,6 +17,7 @@ from jaxtbe.batch.build import build_bags
 from jaxtbe.batch.check import check_batch
 from jaxtbe.model.feature import Feature
 from jaxtbe.model.params import EmbeddingParams
+from jaxtbe.model.placement import Placing
 from jaxtbe.model.spec import Implementation, Spec
 from jaxtbe.model.table import Table
 from jaxtbe.support.errors import type_error
@@ -57,7 +58,7 @@ class EmbeddingBags:
     def shard(
         self,
         mesh: jax.sharding.Mesh,
-        placements: Mapping[str, str] | None = None,
+        placements: Mapping[str, Placing] | None = None,
         axis: Any = None,
         peer_capacity: Mapping[str, int] | None = None,
     ) -> "EmbeddingBags":

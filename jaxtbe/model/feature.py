@@ -3,10 +3,10 @@
 import dataclasses
 from typing import Literal, get_args
 
+from jaxtbe.ops.layout import Pooling
 from jaxtbe.support.errors import type_error, value_error
 from jaxtbe.support.text import config_text
 
-Pooling = Literal["sum", "mean", "none"]
 Access = Literal["read_write", "read_only", "write_only"]
 Keep = Literal["first", "last"]
 POOLINGS, ACCESSES, KEEPS = get_args(Pooling), get_args(Access), get_args(Keep)

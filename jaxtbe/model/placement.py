@@ -1,12 +1,15 @@
 """`Placement`: where tables are, and how what is done with them is done there."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import jax
 
 from jaxtbe.batch.bags import Bags
 from jaxtbe.model.table import Table
+
+Placing = Literal["rows", "replicated"]
+"""How a table is placed over a mesh."""
 
 
 class Placement(Protocol):

@@ -2,18 +2,18 @@
 
 import dataclasses
 import functools
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from jaxtbe.model.feature import Feature
 from jaxtbe.model.one_device import OneDevice
 from jaxtbe.model.placement import Placement
 from jaxtbe.model.table import Table
+from jaxtbe.ops.implementation import Implementation
 from jaxtbe.ops.layout import FeatureLayout
 from jaxtbe.support.errors import type_error, value_error
 from jaxtbe.support.names import stable_id
 
 _API = "jaxtbe.EmbeddingBags"
-Implementation = Literal["native", "xla"]
 IMPLEMENTATIONS = (None, *get_args(Implementation))
 
 

@@ -5,18 +5,18 @@ import functools
 import math
 import pickle
 from collections.abc import Callable
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxtbe.ops.layout import Duplicates
 from jaxtbe.support.errors import type_error, value_error
 from jaxtbe.support.text import config_text
 from jaxtbe.zch.config import Zch
 
 DTYPES = (jnp.dtype(jnp.float32), jnp.dtype(jnp.bfloat16), jnp.dtype(jnp.float16))
-Duplicates = Literal["sum", "first", "last"]
 DUPLICATES = get_args(Duplicates)
 
 Initializer = Callable[[jax.Array, tuple[int, int], Any], jax.Array]

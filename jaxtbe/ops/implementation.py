@@ -1,12 +1,16 @@
 """Which implementation serves a call: the native kernels, or plain jax.numpy."""
 
+from typing import Literal, get_args
+
 import jax
 
 from jaxtbe import _native
 from jaxtbe.support.errors import value_error
 
+Implementation = Literal["native", "xla"]
 
-def use_native(implementation: str | None) -> bool:
+
+def use_native(implementation: Implementation | None) -> bool:
     """True for the native kernels.
 
     Args:
@@ -14,7 +18,7 @@ def use_native(implementation: str | None) -> bool:
     """
     if implementation is None:
         return jax.default_backend() in _native.PLATFORMS
-    if implementation not in ("native", "xla"):
+    if implementation not in get_args(Implementation):
         raise value_error(
             "jaxtbe.ops", "implementation", "None, 'native' or 'xla'", repr(implementation), "Choose one of the three"
         )

@@ -2,13 +2,15 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from jaxtbe.ops.operands import check_choice, check_list, check_static
 from jaxtbe.support.errors import type_error, value_error
 
+Pooling = Literal["sum", "mean", "none"]
+Duplicates = Literal["sum", "first", "last"]
 _POOLING = {"sum": 0, "mean": 1, "none": 2}
 _DUPLICATES = {"sum": 0, "first": 1, "last": 2}
 DUPLICATES = tuple(_DUPLICATES)
@@ -22,12 +24,12 @@ class FeatureLayout:
       table: index into the call's tables, or -1: the call leaves this feature out.
       pooling: "sum", "mean" or "none".
       column: where its output begins in a row of the activations.
-      max_length: ids of a bag that show, with pooling "none".
+      max_length: ids kept of a bag, with pooling "none".
       reads: False (write-only): the output is zeros, and the table is not read.
     """
 
     table: int
-    pooling: str = "sum"
+    pooling: Pooling = "sum"
     column: int = 0
     max_length: int = 1
     reads: bool = True
@@ -43,13 +45,13 @@ class SourceLayout:
       table: index into the call's tables.
       pooling: "sum", "mean" or "none".
       column: where the gradient of its output begins in a row of `d_acts`.
-      max_length: ids of a bag that show, with pooling "none".
+      max_length: ids kept of a bag, with pooling "none".
     """
 
     feature: int
     num_features: int
     table: int
-    pooling: str = "sum"
+    pooling: Pooling = "sum"
     column: int = 0
     max_length: int = 1
 

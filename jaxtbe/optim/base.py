@@ -16,6 +16,7 @@ from jaxtbe.ops.rule import Rule
 from jaxtbe.optim.fused import Fused
 from jaxtbe.optim.group import Group, make_groups
 from jaxtbe.optim.options import Options
+from jaxtbe.optim.table_config import TableConfig
 from jaxtbe.support.errors import type_error, value_error
 from jaxtbe.writes.check_states import check_states
 from jaxtbe.writes.optimizer_state import TableOptimizerState as TableOptimizerState
@@ -27,7 +28,7 @@ API = "jaxtbe.optim"
 class TableOptimizer(optax.GradientTransformation):
     """An `optax.GradientTransformation` over `EmbeddingParams` that can say what it does to each table."""
 
-    config_of: Callable[[str], Any]
+    config_of: Callable[[str], TableConfig]
 
 
 def table_optimizer(
@@ -38,8 +39,8 @@ def table_optimizer(
     return optimizer_of(lambda table: config)
 
 
-def optimizer_of(config_of: Callable[[str], Any]) -> TableOptimizer:
-    """The transformation that treats each table as `config_of` says: a `Fused`, a `Lazy`, or what has their methods."""
+def optimizer_of(config_of: Callable[[str], TableConfig]) -> TableOptimizer:
+    """The transformation that treats each table as `config_of` says."""
 
     def init(params):
         _check_params(params)
@@ -83,7 +84,7 @@ def optimizer_of(config_of: Callable[[str], Any]) -> TableOptimizer:
     return optimizer
 
 
-def update_tables(tables, states, grad: EmbeddingGrad, count, config_of):
+def update_tables(tables, states, grad: EmbeddingGrad, count: jax.Array, config_of: Callable[[str], TableConfig]):
     """New tables and states of one `EmbeddingParams`: one fused call for each (dtype, rule)."""
     tables, states = dict(tables), dict(states)
     configs = {name: config_of(name) for name in tables}
@@ -99,7 +100,9 @@ def update_tables(tables, states, grad: EmbeddingGrad, count, config_of):
     return tables, states
 
 
-def _update_group(group: Group, arrays: list[tuple[Any, Any]], configs: list[Any], count: Any) -> list[tuple[Any, Any]]:
+def _update_group(
+    group: Group, arrays: list[tuple[Any, Any]], configs: list[TableConfig], count: Any
+) -> list[tuple[Any, Any]]:
     """New (table, state) of each table of a group."""
 
     def change(shares, arrays, tokens, count):

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtbe.autodiff.embedding_grad import EmbeddingGrad
 from jaxtbe.model.placement import Placement
 from jaxtbe.ops import UpdateLookup
+from jaxtbe.ops.implementation import Implementation
 from jaxtbe.support.errors import value_error
 from jaxtbe.writes.plan import plan_update, split_by_rows
 
@@ -36,7 +37,7 @@ class Group:
     shapes: tuple[tuple[int, int], ...]
     duplicates: tuple[str, ...]
     overwrites: bool
-    implementation: str | None
+    implementation: Implementation | None
     placement: Placement
     first_rows: tuple[Any, ...]
 

@@ -3,17 +3,18 @@
 import dataclasses
 import math
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import jax
 import jax.numpy as jnp
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from jaxtbe.model.placement import Placing
 from jaxtbe.support.errors import type_error, value_error
 
 API = "jaxtbe.EmbeddingBags.shard"
-PLACEMENTS = ("rows", "replicated")
+PLACEMENTS = get_args(Placing)
 
 
 @dataclasses.dataclass(frozen=True)

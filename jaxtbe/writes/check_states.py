@@ -17,7 +17,7 @@ def check_states(configs: Mapping[str, Any], tables: Mapping[str, Any], states: 
     """Raises unless every table has the states that its configuration makes for it.
 
     Args:
-      configs: table name to what has the method `states_for(shape, dtype)`: a `Fused`, `Lazy` or `Frozen`.
+      configs: table name to what an optimizer does to it, a `TableConfig`.
       tables: table name to array.
       states: table name to {state name: array or pytree}.
     """

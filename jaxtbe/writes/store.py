@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from jaxtbe import ops
 from jaxtbe.model.spec import Spec
+from jaxtbe.ops.implementation import Implementation
 
 
 def store(
@@ -31,7 +32,7 @@ def store(
 
 
 def fill_rows(
-    array: jax.Array, rows: jax.Array, starts: jax.Array, value: Any, implementation: str | None
+    array: jax.Array, rows: jax.Array, starts: jax.Array, value: Any, implementation: Implementation | None
 ) -> jax.Array:
     """One value in the given rows of a state array, [rows, dim] or [rows], in place."""
     values = jnp.full((rows.shape[0], array.size // array.shape[0]), value, jnp.float32)

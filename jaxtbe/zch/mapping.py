@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxtbe.batch.ids import id_words
+from jaxtbe.ops.implementation import Implementation
 from jaxtbe.ops.targets.zch_find import zch_find
 from jaxtbe.ops.targets.zch_insert import ZchBatch, zch_insert
 from jaxtbe.ops.zch_codes import COUNTERS, ZchStatus
@@ -56,7 +57,7 @@ def remap(
     ttl: Any = None,
     update_mask: Any = None,
     scores: Any = None,
-    implementation: str | None = None,
+    implementation: Implementation | None = None,
 ) -> tuple[ZchState, jax.Array, ZchReport]:
     """Finds the rows of a batch's raw ids in one table, inserts ids that are new, and evicts what has expired.
 
@@ -115,7 +116,7 @@ def find(
     *,
     zch: Zch,
     access: tuple[str | None, ...] = ("read_only",),
-    implementation: str | None = None,
+    implementation: Implementation | None = None,
 ) -> tuple[jax.Array, jax.Array]:
     """Finds the rows of raw ids in one table and changes nothing: for serving.
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 
+from jaxtbe.ops.implementation import Implementation
 from jaxtbe.ops.rule import CommonHypers
 from jaxtbe.ops.targets.overwrite import ASSIGN
 from jaxtbe.ops.targets.update import UpdateLookup, update
@@ -16,7 +17,7 @@ def assign(
     tokens: Sequence[jax.Array] = (),
     *,
     duplicates: tuple[str, ...],
-    implementation: str | None = None,
+    implementation: Implementation | None = None,
 ) -> list[jax.Array]:
     """Stores into each row what its occurrences carry in `d_acts`; other rows are not touched. The rows are not read.
 

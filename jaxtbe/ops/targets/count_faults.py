@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxtbe import reference
-from jaxtbe.ops.implementation import use_native
+from jaxtbe.ops.implementation import Implementation, use_native
 from jaxtbe.ops.native_call import native_call
 from jaxtbe.ops.operands import check_call, check_list, check_static
 from jaxtbe.ops.scratch import scratch
@@ -13,7 +13,7 @@ from jaxtbe.ops.signatures import OPS
 
 
 def count_faults(
-    ids: jax.Array, offsets: jax.Array, *, rows: tuple[int, ...], implementation: str | None = None
+    ids: jax.Array, offsets: jax.Array, *, rows: tuple[int, ...], implementation: Implementation | None = None
 ) -> jax.Array:
     """Counts the faulty ids of every feature, as `lookup` does.
 

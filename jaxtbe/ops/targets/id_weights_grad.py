@@ -9,7 +9,7 @@ from jax.custom_batching import custom_vmap
 
 from jaxtbe import reference
 from jaxtbe.ops.batching import fold_ids, refuse_tables, spread
-from jaxtbe.ops.implementation import use_native
+from jaxtbe.ops.implementation import Implementation, use_native
 from jaxtbe.ops.layout import FeatureLayout, check_features, encode_features
 from jaxtbe.ops.native_call import native_call
 from jaxtbe.ops.operands import check_call, check_list
@@ -25,7 +25,7 @@ def id_weights_grad(
     offsets: jax.Array,
     *,
     features: tuple[FeatureLayout, ...],
-    implementation: str | None = None,
+    implementation: Implementation | None = None,
 ) -> jax.Array:
     """For each id, the dot product of its row with the gradient of its bag's output.
 

@@ -10,7 +10,7 @@ from jax.custom_batching import custom_vmap
 
 from jaxtbe import reference
 from jaxtbe.ops.batching import fold_ids, refuse_tables, spread
-from jaxtbe.ops.implementation import use_native
+from jaxtbe.ops.implementation import Implementation, use_native
 from jaxtbe.ops.layout import FeatureLayout, check_features, encode_features
 from jaxtbe.ops.native_call import native_call
 from jaxtbe.ops.operands import check_call, check_list, check_static
@@ -26,7 +26,7 @@ def lookup(
     *,
     features: tuple[FeatureLayout, ...],
     columns: int,
-    implementation: str | None = None,
+    implementation: Implementation | None = None,
 ) -> tuple[jax.Array, jax.Array]:
     """Looks up every feature of a batch in tables of one dtype, in one call.
 

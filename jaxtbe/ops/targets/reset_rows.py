@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxtbe import reference
 from jaxtbe.ops.batching import not_mapped
-from jaxtbe.ops.implementation import use_native
+from jaxtbe.ops.implementation import Implementation, use_native
 from jaxtbe.ops.native_call import native_call
 from jaxtbe.ops.operands import check_call, check_list, check_static, whole_number
 from jaxtbe.ops.signatures import OPS, RESET_STATE
@@ -25,7 +25,7 @@ def reset_rows(
     *,
     table_number: int,
     scale: float,
-    implementation: str | None = None,
+    implementation: Implementation | None = None,
 ) -> tuple[jax.Array, list[jax.Array]]:
     """Gives rows fresh initial values, uniform in [-scale, scale), and zeroes their optimizer state.
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtbe import _native, reference
 from jaxtbe.ops.batching import not_mapped
 from jaxtbe.ops.check_backward import check_backward
-from jaxtbe.ops.implementation import use_native
+from jaxtbe.ops.implementation import Implementation, use_native
 from jaxtbe.ops.layout import encode_lookups, encode_shapes, encode_sources
 from jaxtbe.ops.native_call import native_call
 from jaxtbe.ops.scratch import scratch
@@ -36,7 +36,7 @@ def square_norms(
     *,
     shapes: tuple[tuple[int, int], ...],
     duplicates: tuple[str, ...],
-    implementation: str | None = None,
+    implementation: Implementation | None = None,
 ) -> jax.Array:
     """For each table the sum of the squares of its gradient: occurrences of a row are added up before they are squared.
 
@@ -67,7 +67,7 @@ def row_gradients(
     *,
     shapes: tuple[tuple[int, int], ...],
     duplicates: tuple[str, ...],
-    implementation: str | None = None,
+    implementation: Implementation | None = None,
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """The touched rows of some tables of one dim, each once, with their gradients: sorted by table, then row.
 

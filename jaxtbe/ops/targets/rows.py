@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from jaxtbe.batch.positions import rising
 from jaxtbe.ops.batching import not_mapped
-from jaxtbe.ops.implementation import use_native
+from jaxtbe.ops.implementation import Implementation, use_native
 from jaxtbe.ops.native_call import native_call
 from jaxtbe.ops.operands import check_call, check_list
 from jaxtbe.ops.scratch import scratch
@@ -23,7 +23,7 @@ def _owner(rows: jax.Array, starts: jax.Array) -> jax.Array:
 
 
 def gather_rows(
-    tables: Sequence[jax.Array], rows: jax.Array, starts: jax.Array, *, implementation: str | None = None
+    tables: Sequence[jax.Array], rows: jax.Array, starts: jax.Array, *, implementation: Implementation | None = None
 ) -> jax.Array:
     """Reads rows of some tables into one block.
 
@@ -61,7 +61,7 @@ def store_rows(
     values: jax.Array,
     tokens: Sequence[jax.Array] = (),
     *,
-    implementation: str | None = None,
+    implementation: Implementation | None = None,
 ) -> list[jax.Array]:
     """Writes a block into rows of some tables, in place where they are donated. 16-bit tables round to nearest.
 

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtbe import _native, reference
 from jaxtbe.ops.batching import not_mapped
 from jaxtbe.ops.check_backward import check_backward
-from jaxtbe.ops.implementation import use_native
+from jaxtbe.ops.implementation import Implementation, use_native
 from jaxtbe.ops.layout import SourceLayout, encode_lookups, encode_shapes, encode_sources
 from jaxtbe.ops.native_call import native_call
 from jaxtbe.ops.operands import Symbols, check_call, check_list, check_static
@@ -57,7 +57,7 @@ def update(
     rule,
     duplicates: tuple[str, ...],
     table_ids: tuple[int, ...],
-    implementation: str | None = None,
+    implementation: Implementation | None = None,
 ) -> tuple[list[jax.Array], list[list[jax.Array]]]:
     """Sums the gradient of every touched row and applies one optimizer rule to it; other rows are not touched.
 

@@ -8,7 +8,7 @@ from jax.custom_batching import custom_vmap
 
 from jaxtbe import reference
 from jaxtbe.ops.batching import fold_ids, refuse_tables
-from jaxtbe.ops.implementation import use_native
+from jaxtbe.ops.implementation import Implementation, use_native
 from jaxtbe.ops.native_call import native_call
 from jaxtbe.ops.operands import check_call
 from jaxtbe.ops.scratch import scratch
@@ -23,7 +23,7 @@ def zch_find(
     *,
     zch,
     access: tuple[str | None, ...] = ("read_only",),
-    implementation: str | None = None,
+    implementation: Implementation | None = None,
 ) -> tuple[jax.Array, jax.Array]:
     """Finds the rows of raw ids. Nothing is inserted and nothing changes, whatever the access of a feature.
 

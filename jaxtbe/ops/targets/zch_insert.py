@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxtbe import _native, reference
 from jaxtbe.ops.batching import not_mapped
-from jaxtbe.ops.implementation import use_native
+from jaxtbe.ops.implementation import Implementation, use_native
 from jaxtbe.ops.native_call import native_call
 from jaxtbe.ops.operands import check_call, whole_number
 from jaxtbe.ops.scratch import scratch
@@ -70,7 +70,7 @@ def zch_insert(
     *,
     zch,
     access: tuple[str | None, ...],
-    implementation: str | None = None,
+    implementation: Implementation | None = None,
 ) -> ZchInserted:
     """Looks up a batch in one table and inserts what it misses, evicting what has expired.
 
