@@ -1,4 +1,4 @@
-"""Helpers for those who come from FBGEMM."""
+"""Helpers for users migrating from FBGEMM."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -33,7 +33,7 @@ def from_fbgemm_writeback(
       learning_rate: FBGEMM's `learning_rate`; 1.0 stores the target itself.
       optimizer: FBGEMM's `OptimType` by name. Writeback needs EXACT_SGD.
       pooling_mode: FBGEMM's `PoolingMode` by name: SUM, MEAN or NONE.
-      max_length: for NONE, ids of a bag that show.
+      max_length: for NONE, ids kept of each bag.
       use_writeback_bwd_prehook: write each row once, with the first occurrence's gradient. False: plain SGD over the sum.
       writeback_first_feature_only: only the first feature writes; the others read.
       precompute_writeback: taken and without effect: it says when FBGEMM finds the occurrences that write.

@@ -65,8 +65,8 @@ class EmbeddingBags:
         """The same tables and features over a mesh of devices. Training steps stay as they are.
 
         Rows are split into equal consecutive blocks, one a device, and so are the buckets of hashed tables. Each device reads
-        and updates its own rows: ids travel to all, sums come back by a reduce-scatter, gradients of the activations are
-        gathered once. Activations are split over samples. See docs/sharding.md for what is bit for bit the same.
+        and updates its own rows: ids are all-gathered, pooled sums are reduce-scattered, and activation gradients are
+        all-gathered once. Activations are split over samples. See docs/sharding.md for what is bit for bit the same.
 
         Args:
           mesh: of explicit or automatic axes.
@@ -90,13 +90,13 @@ class EmbeddingBags:
         return sharded
 
     def shardings(self, tree: Any) -> Any:
-        """Where each array of a tree lies: parameters, optimizer states, hashed tables, batches, and what is beside them.
+        """Where each array of a tree is placed: parameters, optimizer states, hashed tables, batches, and what is beside them.
 
         Args:
           tree: a pytree of arrays, or of their shapes as `jax.eval_shape` gives them.
 
         Returns:
-          A `jax.sharding.NamedSharding` for each array: split where it has the rows of a split table and lies under its name.
+          A `jax.sharding.NamedSharding` for each array: split where it has the rows of a split table and is stored under its name.
         """
         return self.spec.placement.shardings(self.spec, tree)
 
@@ -105,9 +105,9 @@ class EmbeddingBags:
         return jax.device_put(tree, self.shardings(tree))
 
     def global_bags(self, bags: Bags, capacity: int | None = None) -> Bags:
-        """A batch whose samples lie on all devices of all processes, from the samples of this process.
+        """A batch with samples on all devices of all processes, from the samples of this process.
 
-        The step gathers the ids. Without it, a batch is taken to be the same in every process, and lies whole on every device.
+        The step gathers the ids. Without it, a batch is taken to be the same in every process, and is whole on every device.
 
         Args:
           bags: a batch of this process's samples, as `EmbeddingBags.bags` built it; of equal sizes in all processes.
@@ -138,7 +138,7 @@ class EmbeddingBags:
 
         Args:
           params: an `EmbeddingParams` with the tables, or any tree that holds it (arrays or their shapes): checked, and
-            where they are split over devices, the bytes on one are told. Or None.
+            where they are split over devices, the bytes per device are reported. Or None.
           opt_state: an optimizer state that holds that of the tables: adds its bytes. Or None.
 
         Returns:
@@ -227,7 +227,7 @@ class EmbeddingBags:
         Args:
           bags: the batch that was looked up.
           d_acts: writing feature to the gradient of its activations; others are ignored.
-          after: whatever was computed from the old tables, `(loss, aux)` for instance. The update runs after it.
+          after: anything computed from the old tables, `(loss, aux)` for instance. The update runs after it.
 
         Returns:
           An `EmbeddingGrad`.
@@ -249,7 +249,7 @@ class EmbeddingBags:
         reset_state: bool = False,
         after: Any = (),
     ) -> Any:
-        """Stores rows: the value of a bag goes to each of its ids, whatever the pooling, and whatever the rows held.
+        """Stores rows: the value of a bag goes to each of its ids, regardless of the pooling and of what the rows held.
 
         Exact in float32 tables, rounded to nearest in 16-bit ones. Rows are not read, id weights do not apply, ids that
         `bags.update_mask` excludes keep their rows. A row with several occurrences gets what `Table.duplicates` says. In
@@ -261,7 +261,7 @@ class EmbeddingBags:
           values: for some of the writing features, f32[B, dim], or f32[B, max_length, dim] with pooling "none".
           opt_state: an optimizer state that holds that of the tables. Needed only with `reset_state`.
           reset_state: also let the optimizer state of the assigned rows begin again. Otherwise it is not touched.
-          after: whatever was computed from the old tables in this step. The tables change after it.
+          after: anything computed from the old tables in this step. The tables change after it.
 
         Returns:
           The new params; with `reset_state`, `(params, opt_state)`.
@@ -277,8 +277,8 @@ class EmbeddingBags:
     ) -> tuple[dict[str, ZchState], Bags, dict[str, ZchReport]]:
         """Turns raw 64-bit ids into rows, inserting those that are new and evicting what has expired.
 
-        First in a training step: `remap`, `reset_rows`, then the lookup and the update. Each feature acts by its own access:
-        `read_only` ones and ids that `update_mask` excludes only look, on the state after the batch. Ids of tables without a
+        First in a training step: `remap`, `reset_rows`, then the lookup and the update. Read-only features and masked ids are looked up but
+        never inserted, and see the state after the batch. Ids of tables without a
         ZCH are row numbers. In place where the state is donated; deterministic for any number of threads.
 
         Args:
@@ -307,7 +307,7 @@ class EmbeddingBags:
     ) -> tuple[EmbeddingParams, Any]:
         """Gives the rows of evicted ids a fresh initial value, and their optimizer state zeros, before they are looked up.
 
-        A value is a pure function of (seed, table, id), so it does not depend on what the row held or where it lies. In place
+        A value is a pure function of (seed, table, id), so it does not depend on what the row held or where it is stored. In place
         where the arguments are donated.
 
         Args:

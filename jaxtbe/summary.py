@@ -118,7 +118,7 @@ def _is_split(array: Any) -> bool:
 
 
 def _bytes_a_device(array: Any, table: Table) -> int:
-    """Bytes of the array on each device, as it lies."""
+    """Bytes of the array on each device, as it is placed."""
     return int(np.prod(_shape_a_device(array), dtype=np.int64)) * table.dtype.itemsize
 
 

@@ -144,7 +144,7 @@ ERRORS = {
     "no ids at all": (
         lambda: spec().bags({"history": None, "item_id": None}),
         ValueError,
-        "features: expected ids for one of them at least, got None for each. Skip batches",
+        "features: expected ids for at least one feature, got None for each. Skip batches",
     ),
     "unknown feature": (
         lambda: spec().bags({"history": [[1]], "item_id": [1], "x": [1]}),

@@ -14,7 +14,7 @@ struct LaunchStatus {
 
 constexpr int kWarp = 32;
 constexpr unsigned kAllLanes = ~0u;
-constexpr unsigned kBlock = 256;  // threads, where a kernel has no wish of its own
+constexpr unsigned kBlock = 256;  // default threads per block
 
 inline unsigned Blocks(int64_t threads, int64_t block = kBlock) {
   return static_cast<unsigned>((threads + block - 1) / block);

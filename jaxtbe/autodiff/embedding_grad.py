@@ -175,7 +175,7 @@ class EmbeddingGrad:
     def after(self, *values) -> "EmbeddingGrad":
         """The same gradient, whose update runs after `values` (pytrees of arrays) are computed.
 
-        Use it for whatever else reads a table within the step, a metric for instance: on CPU, XLA copies a table that is read
+        Use it for anything else that reads a table within the step, a metric for instance: on CPU, XLA copies a table that is read
         after it was updated in place.
         """
         leaves = [jnp.asarray(x) for x in jax.tree.leaves(values)]

@@ -1,4 +1,4 @@
-"""`filter_value_and_grad`: gradients of the arrays of floating point numbers in a model, whatever else it holds."""
+"""`filter_value_and_grad`: gradients of the arrays of floating point numbers in a model, which may hold anything else."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -20,7 +20,7 @@ def filter_value_and_grad(fun: Callable, has_aux: bool = False, *, dense_tables:
       dense_tables: as in `jaxtbe.value_and_grad`.
 
     Returns:
-      A function that returns `(value, gradient)`. The gradient has the structure of the model, with None in place of whatever is
+      A function that returns `(value, gradient)`. The gradient has the structure of the model, with None in place of anything that is
       no array of floating point numbers.
     """
 

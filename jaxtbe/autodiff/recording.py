@@ -114,7 +114,7 @@ def is_recorded(tables: Mapping[str, Any]) -> bool:
 
 
 def _note_nested(spec: Spec) -> None:
-    """Remembers a lookup in a transformation within a loss: if a gradient of its tables is needed, the error tells of it."""
+    """Remembers a lookup in a transformation within a loss: if a gradient of its tables is needed, the error says so."""
     for recording in _active.get():
         if recording.guarded and recording.trace_state != _trace_state():
             for about in recording.guarded:

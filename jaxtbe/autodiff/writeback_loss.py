@@ -12,7 +12,7 @@ from jaxtbe.support.errors import value_error
 def writeback_loss(acts, target):
     """0.5 * sum((acts - stop_gradient(target))**2): the loss whose gradient step at rate 1 stores `target`.
 
-    With `jaxtbe.optim.sgd(1.0)`, a `write_only` feature stores the target bit for bit, whatever the rows held; a `read_write`
+    With `jaxtbe.optim.sgd(1.0)`, a `write_only` feature stores the target bit for bit, regardless of what the rows held; a `read_write`
     feature moves rows by `row -= lr * (row - target)`. Use `Table(duplicates="first")` (or `"last"`) where a row may occur
     more than once in a batch; with the default, their sum is stored. What `read_only` features read is not stored.
 

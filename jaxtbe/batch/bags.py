@@ -26,8 +26,8 @@ class Bags:
       update_mask: bool[N], or None: all True. A False id is read, and trains nothing.
       features: static, the names of the F features.
       batch_size: static, B.
-      shards: static, how many parts, each an array of this form for consecutive samples, lie one after another in the arrays;
-        1 but for what `EmbeddingBags.global_bags` made.
+      shards: static, number of equal parts that the arrays are made of, one per device; 1 unless
+        `EmbeddingBags.global_bags` made the batch.
 
     Raises:
       TypeError: int64 NumPy ids, which JAX would truncate silently, or another wrong dtype.
@@ -68,7 +68,7 @@ class Bags:
 
     @property
     def cut(self) -> dict[str, int]:
-        """How many ids lie past `Feature.max_length`, neither shown nor trained, for each feature that has any.
+        """How many ids are past `Feature.max_length`, neither kept nor trained, for each feature that has any.
 
         It is known on the host alone: a batch that went through JAX, or that `replace` made, has an empty dict.
         """
@@ -92,7 +92,7 @@ class Bags:
     def describe(self) -> str:
         """What the batch holds, feature by feature, as text: ids, bags, empty ones, lengths; and the padding.
 
-        Waits for the arrays, if they are on a device. Within `jit`, and for arrays of other processes, it tells shapes only.
+        Waits for the arrays, if they are on a device. Within `jit`, and for arrays of other processes, it reports shapes only.
 
         Example:
           >>> import jaxtbe

@@ -1,4 +1,4 @@
-"""Builds `Bags` from what people have: arrays, lists of lists, or ids with lengths. NumPy only."""
+"""Builds `Bags` from arrays, lists of lists, or (ids, lengths): arrays, lists of lists, or ids with lengths. NumPy only."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -109,7 +109,7 @@ def _check_features(spec, what: str, data: Any) -> None:
 def _batch_size(given: dict[str, _Ragged]) -> int:
     sizes = {name: ragged.lengths.size for name, ragged in given.items()}
     if not sizes:
-        raise value_error(API, "features", "ids for one of them at least", "None for each", "Skip batches without ids")
+        raise value_error(API, "features", "ids for at least one feature", "None for each", "Skip batches without ids")
     if len(set(sizes.values())) > 1:
         raise value_error(API, "features", "one batch size", str(sizes), "Give every feature as many samples")
     if 0 in sizes.values():

@@ -1,4 +1,4 @@
-"""One batch of ids as text: what each feature holds."""
+"""Describes a batch as text, feature by feature."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ def describe(bags: Any) -> str:
     title = f"{bags.batch_size} samples, {bags.capacity} positions: {shapes}"
     if np.ndim(bags.offsets) != 1 or not all(_is_here(getattr(bags, name)) for name in _LEAVES if _has(bags, name)):
         return (
-            f"{title}\nfeatures {', '.join(bags.features)}: no values to count, the batch is traced or lies elsewhere"
+            f"{title}\nfeatures {', '.join(bags.features)}: no values to count, the batch is traced or is on other devices"
         )
     filled, rows = 0, []
     for name, lengths, ids, masked in _features(bags):

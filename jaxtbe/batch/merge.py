@@ -1,4 +1,4 @@
-"""Several batches as one."""
+"""Merges per-device batches into one feature-major batch."""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""What each position of a batch is: the bag it lies in and the place within it."""
+"""Each position of a batch: its bag, and its place within the bag."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""Aids that look at a training step without running it."""
+"""Checks of a training step that do not run it."""
 
 from jaxtbe.debug.in_place.check import check_in_place as check_in_place
 from jaxtbe.debug.in_place.report import Finding as Finding

@@ -1,4 +1,4 @@
-"""Refuses what would gather a table: one that is split over devices, in a program that does not know it."""
+"""Rejects split tables in unsharded programs, which would gather them."""
 
 import functools
 from collections.abc import Iterable
@@ -59,7 +59,7 @@ def _token_maker():
 def whole_token(tables: Iterable[jax.Array]) -> jax.Array | None:
     """i32[1], zero, or None: compiling what uses it fails if the compiler would split one of the tables.
 
-    In automatic meshes, only the compiler knows where the arguments of a jitted function lie.
+    In automatic meshes, only the compiler knows where the arguments of a jitted function are placed.
     """
     axis_types = jax.sharding.get_abstract_mesh().axis_types
     if jax.device_count() == 1 or any(t != AxisType.Auto for t in axis_types):

@@ -30,7 +30,7 @@ class Placement(Protocol):
 
     @property
     def nests_lookups(self) -> bool:
-        """Whether lookups may stand inside `jax.lax.scan` and other transformations within a loss."""
+        """Whether lookups may be inside `jax.lax.scan` and other transformations within a loss."""
         ...
 
     def text(self) -> str:

@@ -26,7 +26,7 @@ _BLOCK_ELEMENTS = 2**22
 
 
 def uniform_initializer(key: jax.Array, shape: tuple[int, int], dtype: Any) -> jax.Array:
-    """Uniform in [-1/sqrt(dim), 1/sqrt(dim)): rows of about the same norm whatever the dim.
+    """Uniform in [-1/sqrt(dim), 1/sqrt(dim)): rows of about the same norm for any dim.
 
     Large tables are filled block by block: random bits for all rows at once would take several times the table's memory.
     """
@@ -58,7 +58,7 @@ def uniform_rows(key: jax.Array, number: Any, shape: tuple[int, int], dtype: Any
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2))
 def _initial_value(initializer: Initializer, shape: tuple[int, int], dtype: Any, key: jax.Array) -> jax.Array:
-    """One program for all tables of a shape, whatever their names."""
+    """One program for all tables of a shape, regardless of their names."""
     return initializer(key, shape, dtype)
 
 
@@ -70,7 +70,7 @@ class Table:
       name: unique within an `EmbeddingBags`. Features that name it share its rows.
       rows: number of rows, at least 1 and below 2**31.
       dim: number of columns, at least 1.
-      dtype: float32, bfloat16 or float16. Sums and updates are computed in float32 whatever it is.
+      dtype: float32, bfloat16 or float16. Sums and updates are always computed in float32.
       initializer: `(key, shape, dtype) -> dtype[rows, dim]`, for instance one of `jax.nn.initializers`.
         The default is uniform in [-1/sqrt(dim), 1/sqrt(dim)).
       duplicates: which occurrences of a row in one batch make its gradient: their `"sum"`, or the `"first"` or `"last"`

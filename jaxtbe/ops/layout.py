@@ -1,4 +1,4 @@
-"""How features lie in the operands of the ops: static descriptions, encoded as FFI attributes."""
+"""The layout of features in the operands of the ops: static descriptions, encoded as FFI attributes."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -57,7 +57,7 @@ class SourceLayout:
 
 
 def check_features(api: str, features: Any, dims: Sequence[int], columns: int, fill: bool) -> None:
-    """Raises unless each feature's output lies within a row of `columns`.
+    """Raises unless each feature's output fits in a row of `columns`.
 
     Args:
       api: for the messages.

@@ -119,7 +119,7 @@ def check_precision(number: Any) -> None:
 
 
 def _zeros_beside(table: jax.Array, shape: tuple[int, ...], dtype: Any) -> jax.Array:
-    """Zeros that lie on the devices of the table's rows."""
+    """Zeros on the devices of the table's rows."""
     place = None if isinstance(table, jax.core.Tracer) else getattr(table, "sharding", None)
     if isinstance(place, jax.sharding.NamedSharding):
         rows = place.spec[:1]

@@ -91,7 +91,7 @@ class Options:
                 "weight_decay",
                 "0 with decay 'none'",
                 repr(self.weight_decay),
-                "Say decay='decoupled' or decay='l2'",
+                "Pass decay='decoupled' or decay='l2'",
             )
         for name in ("clip", "max_norm"):
             limit = getattr(self, name)

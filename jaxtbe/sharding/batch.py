@@ -1,4 +1,4 @@
-"""Batches whose samples lie on several devices: split on the host, gathered within the step."""
+"""Batches whose samples are on several devices: split on the host, gathered within the step."""
 
 import jax
 import numpy as np

@@ -60,7 +60,7 @@ def take_shares(
 ) -> list[UpdateLookup]:
     """On a device: what a lookup contributes to the device's rows of the tables of a call.
 
-    The gradients of the samples of all devices are gathered here, once, but for exchanged tables, which get theirs by an
+    The gradients of the samples of all devices are gathered here, once, except for exchanged tables, which get theirs by an
     all-to-all. Pooling "mean" becomes "sum" with id weights that are divided, since a device sees only some of a bag's ids.
 
     Args:

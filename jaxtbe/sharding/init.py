@@ -1,4 +1,4 @@
-"""Tables and states made where they will lie: no device ever holds more than its part."""
+"""Creates tables and states in place: no device ever holds more than its part."""
 
 import dataclasses
 import functools

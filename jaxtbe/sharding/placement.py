@@ -1,4 +1,4 @@
-"""`Sharding`: where tables lie on a mesh, and how a function runs on each of its devices."""
+"""`Sharding`: where tables are placed on a mesh, and how a function runs on each of its devices."""
 
 import dataclasses
 import math
@@ -67,13 +67,13 @@ class Sharding:
         return jax.shard_map(f, mesh=self.mesh, in_specs=in_specs, out_specs=out_specs, check_vma=False)(*args)
 
     def zeros(self, shape: tuple[int, ...], dtype: Any, spec: P) -> jax.Array:
-        """Zeros that lie as `spec` says, in any kind of mesh."""
+        """Zeros placed as `spec` says, in any kind of mesh."""
         parts = self.devices if spec != P() else 1
         local = (shape[0] // parts, *shape[1:])
         return self.on_each_device(lambda: jnp.zeros(local, dtype), (), spec)
 
     def _lay(self, spec: P, tree: Any) -> Any:
-        """In a mesh of explicit axes, arrays must lie as they are asked for. In others, shard_map sees to it."""
+        """In a mesh of explicit axes, arrays must be placed as they are asked for. In others, shard_map sees to it."""
         if AxisType.Explicit not in self.mesh.axis_types:
             return tree
         return jax.tree.map(lambda x: jax.sharding.reshard(x, self.named(spec)), tree)
@@ -83,7 +83,7 @@ Kind = TypeVar("Kind", bound=Sharding)
 
 
 def make_sharding(cls: type[Kind], spec, mesh: Mesh, placements, axis, peer_capacity) -> Kind:
-    """Checks that the tables of `spec` can lie so."""
+    """Checks that the tables of `spec` can be placed so."""
     if not isinstance(mesh, Mesh):
         raise type_error(API, "mesh", "a jax.sharding.Mesh", type(mesh).__name__, "Make one with jax.make_mesh")
     axes = tuple(mesh.axis_names) if axis is None else (axis,) if isinstance(axis, str) else tuple(axis)

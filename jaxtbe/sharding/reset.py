@@ -1,4 +1,4 @@
-"""Resets of evicted rows over a mesh: each device resets what it evicted itself."""
+"""Resets evicted rows over a mesh: each device resets what it evicted itself."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Which device needs the row of each position, which has it, and where it lies in what the one sends to the other."""
+"""For each position: the device that needs its row, the one that has it, and its place in what they exchange."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -28,7 +28,7 @@ class Route(NamedTuple):
 def make_route(
     sharding: Sharding, tables: Sequence[int], rows: Sequence[int], ids: jax.Array, offsets: jax.Array
 ) -> Route:
-    """The route of a batch that lies whole on a device.
+    """The route of a batch that is whole on a device.
 
     Args:
       sharding: of the tables.

@@ -18,9 +18,9 @@ class StepBytes(NamedTuple):
     ids: int
     """Gathered: ids, offsets, id weights and update mask of all devices' samples."""
     activations: int
-    """Reduce-scattered: the sums of the tables that are split, but for exchanged ones."""
+    """Reduce-scattered: the sums of split tables, except exchanged ones."""
     gradients: int
-    """Gathered: the gradients of the activations of all writing features, but for those of exchanged tables."""
+    """Gathered: the gradients of the activations of all writing features, except those of exchanged tables."""
     rows: int
     """Reduced to all: the rows of raw ids, for each hashed table that is split."""
     exchanged: int = 0
@@ -54,7 +54,7 @@ def step_bytes(
       replicated: tables that every device holds whole; None: those of `emb`.
       peer_capacity: of tables whose rows travel, as in `EmbeddingBags.shard`; None: that of `emb`.
       id_weights, update_mask: whether batches have them.
-      spread: whether samples lie on the devices (`EmbeddingBags.global_bags`), or every device has the whole batch.
+      spread: whether samples are split over the devices (`EmbeddingBags.global_bags`), or every device has the whole batch.
 
     Returns:
       A `StepBytes`.

@@ -16,17 +16,17 @@ _SMALL = 1024  # elements of a token that may travel to every device
 
 
 def lookup_specs(sharding: Sharding, lookups: Sequence[UpdateLookup]) -> list[UpdateLookup]:
-    """Batches lie whole on every device; gradients of samples where the samples are."""
+    """Batches are whole on every device; gradients of samples where the samples are."""
     return [dataclasses.replace(jax.tree.map(lambda _: P(), l), d_acts=sharding.split) for l in lookups]
 
 
 def row_specs(sharding: Sharding, table: str, rows: int, tree: Any) -> Any:
-    """Of arrays that belong to a table: those with its rows lie as it does, the others whole on every device."""
+    """Of arrays that belong to a table: those with its rows are placed as it is, the others are whole on every device."""
     return jax.tree.map(lambda x: sharding.spec_of(table) if jnp.shape(x)[:1] == (rows,) else P(), tree)
 
 
 def token_spec(sharding: Sharding, token: jax.Array) -> P:
-    """Tokens are ignored: large ones stay where samples lie, so that nothing travels for them."""
+    """Tokens are ignored: large ones stay where the samples are, so that nothing travels for them."""
     shape = jnp.shape(token)
     large = len(shape) > 0 and jnp.size(token) > _SMALL and shape[0] % sharding.devices == 0
     return sharding.split if large else P()

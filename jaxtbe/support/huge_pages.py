@@ -22,7 +22,7 @@ def use_huge_pages(tree: Any, at_least: int = 2**25) -> int:
       at_least: arrays of fewer bytes are left alone.
 
     Returns:
-      How many bytes now lie on huge pages.
+      How many bytes are now on huge pages.
     """
     if not sys.platform.startswith("linux"):
         return 0

@@ -70,7 +70,7 @@ def columns_text(header: Sequence[str], rows: Iterable[Sequence[Any]], left: int
     Args:
       header: one name a column.
       rows: of as many cells. Integers get thousands separators.
-      left: columns that are set to the left whatever they hold.
+      left: columns that are set to the left regardless of content.
     """
     cells = [[f"{x:,}" if isinstance(x, int) else str(x) for x in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(header, *cells, strict=True)]

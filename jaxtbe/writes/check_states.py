@@ -58,7 +58,7 @@ def _check_leaves(table: str, state: str, expected: Any, got: Any) -> None:
 
 
 def check_state_rows(api: str, table: str, shape: tuple[int, int], state: Any) -> None:
-    """Raises unless every array of a table's state, whatever made it, is [rows], [rows, dim] or a scalar."""
+    """Raises unless every array of a table's state is [rows], [rows, dim] or a scalar."""
     for path, leaf in jax.tree_util.tree_leaves_with_path(state):
         obj = f"state {jax.tree_util.keystr(path)} of table {table!r}"
         if jnp.shape(leaf) not in ((), shape[:1], shape):

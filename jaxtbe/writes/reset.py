@@ -1,4 +1,4 @@
-"""Evicted rows back to their beginning, with their optimizer state."""
+"""Re-initialises evicted rows, with their optimizer state."""
 
 import dataclasses
 import math

@@ -1,4 +1,4 @@
-"""Storing rows into some tables of a spec, wherever they are."""
+"""Stores rows into some tables of a spec."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -34,7 +34,7 @@ class Zch:
       policy: which occupied slots a new id may take. None: none. `"ttl"`: the nearest to its home that is empty or whose id has
         expired. `"lru"`: the nearest empty one, else the one longest unseen among the expired.
       ttl: how long an id stays after it was last seen, in the unit of `now`: it has expired at `now` if it was last seen
-        before `now - ttl`. `"ttl"` needs it; for `"lru"` the default is 0: whatever was not seen at this `now`.
+        before `now - ttl`. `"ttl"` needs it; for `"lru"` the default is 0: anything not seen at this `now`.
       on_full: the row of an id that has no slot. `"miss"`: none, it reads as zeros and trains nothing. `"share"`: that of its
         home slot, which belongs to another id. `"reserved"`: one of the bucket's reserved rows.
       reserved: rows of each bucket that hold no ids, with `on_full="reserved"`.

@@ -66,7 +66,7 @@ def _column(api: str, name: str, array: np.ndarray, dtype) -> np.ndarray:
 
 
 def _check_places(api: str, zch: Zch, ids: np.ndarray, held: np.ndarray) -> None:
-    """Every id must lie in its window with no empty slot before it, where lookups stop; and only once."""
+    """Every id must be in its window with no empty slot before it, where lookups stop; and only once."""
     slots = np.flatnonzero(held)
     bucket_slots = ids.size // zch.buckets
     block = bucket_slots - zch.reserved

@@ -63,7 +63,7 @@ def remap(
 
     The state changes in place where it is donated. Features whose access is "read_only", and positions whose `update_mask` is
     False, only look: they never insert, evict, refresh, count or protect. They see the table as it is after the batch. The
-    result is deterministic, whatever the threads. Not differentiable.
+    result is deterministic for any number of threads. Not differentiable.
 
     Args:
       state: of the table.
@@ -72,7 +72,7 @@ def remap(
       offsets: i32[F*B+1], feature-major: feature f of sample b has the ids [offsets[f*B+b], offsets[f*B+b+1]).
       zch: static, the table's configuration.
       access: static, for each of the F features "read_write", "read_only", "write_only", or None: of another table.
-      now: i32[], the time, in any unit. It must not fall; the report tells where it did. Never the wall clock.
+      now: i32[], the time, in any unit. It must not fall; the report says where it did. Never the wall clock.
       ttl: i32[] in the unit of `now`, or None: that of `zch`. An id seen now has the eviction score `now + ttl`, and may be
         evicted once its score is below a later `now`.
       update_mask: bool[N], or None: all True.

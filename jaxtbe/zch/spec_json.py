@@ -1,4 +1,4 @@
-"""The configuration of hashed tables as JSON, to lie beside a checkpoint and be compared before it is used."""
+"""The configuration of hashed tables as JSON, to be stored with a checkpoint and compared before it is used."""
 
 import dataclasses
 import json
@@ -89,7 +89,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _layout(api: str, name: str, table: Any) -> TableLayout:
-    """One table of a text, whatever the text holds in its place."""
+    """One table of a text, which may hold anything in its place."""
     options = {f.name for f in dataclasses.fields(Zch)}
     remedy = "Pass what to_json wrote, unchanged"
     if not isinstance(table, dict) or set(table) != {"rows", "zch"} or not isinstance(table["zch"], dict):

@@ -12,7 +12,7 @@ namespace jaxtbe {
 
 class SlotClaims {
  public:
-  // Claimants are indices into the missing ids. These two are none.
+  // Claimants are indices into the missing ids; these two are sentinels.
   static constexpr uint32_t kNobody = ~uint32_t{0};
   static constexpr uint32_t kProtected = kNobody - 1;
 

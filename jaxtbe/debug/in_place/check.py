@@ -31,7 +31,7 @@ def check_in_place(step: Any, *args: Any, **kwargs: Any) -> InPlaceReport:
       *args, **kwargs: what it is called with: arrays, or `jax.ShapeDtypeStruct`s in place of them.
 
     Returns:
-      An `InPlaceReport`: `print(report)` tells all, `assert report.in_place, report` stands in a test.
+      An `InPlaceReport`: `print(report)` shows everything, and `assert report.in_place, report` suits a test.
 
     Raises:
       TypeError: a function that is not jitted.

@@ -34,7 +34,7 @@ class Dense(NamedTuple):
 
 
 def find_dense(program: Program, dims: set[tuple[int, ...]]) -> Iterator[Dense]:
-    """The instructions that compute an array of these dimensions, whatever its dtype."""
+    """The instructions that compute an array of these dimensions, of any dtype."""
     for computation in program.executed():
         for instruction in computation.instructions.values():
             shape = instruction.shapes[0][1] if len(instruction.shapes) == 1 else None

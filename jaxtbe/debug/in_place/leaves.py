@@ -47,7 +47,7 @@ class Leaf:
 
     @property
     def argument(self) -> str:
-        """The name of the argument that it lies in."""
+        """The name of the argument that holds it."""
         return self.name.replace(".", "[").split("[", 1)[0]
 
 
@@ -88,7 +88,7 @@ def _kinds(args_info: Any) -> dict[tuple, str]:
 
 
 def _argument_names(step: Callable, args_info: Any) -> dict[tuple, str]:
-    """The first two keys of a path to the argument's name, where the step's signature tells them."""
+    """The first two keys of a path to the argument's name, where the step's signature gives them."""
     positional, _ = args_info
     try:
         parameters = list(inspect.signature(step).parameters.values())

@@ -56,7 +56,7 @@ def _why(leaf: Leaf, outputs: Outputs, free: Counter) -> tuple[str, str]:
     if own is not None and own != leaf.text:
         return f"it is donated as {leaf.text} and returned as {own}", "Return it in its own dtype and shape"
     if free[leaf.text] > 0:
-        why = "it is donated, and what the step returns lies in another way (sharding or layout)"
+        why = "it is donated, and the step returns it with a different sharding or layout"
         return why, "Give what the step returns the sharding of the argument"
     why = "it is donated, and the step returns no array of its shape and dtype that could take its memory"
     return why, "Return it, or do not donate it"

@@ -27,7 +27,7 @@ def assign(
     Args:
       tables: dtype[rows, dim] each, all of one dtype.
       lookups: what to store where; as in `update`.
-      tokens: ignored; the tables change after whatever makes them.
+      tokens: ignored; the tables change after they are computed.
       duplicates: static, for each table what a row with several occurrences gets: their "sum", the "first" or the "last".
       implementation: static, "native", "xla" or None.
 

@@ -1,4 +1,4 @@
-"""The rules that store rows whatever they held. Users reach them through access modes and `assign`, not as optimizers."""
+"""Rules that store rows regardless of what they held. Users reach them through access modes and `assign`, not as optimizers."""
 
 from jaxtbe.ops.rule import Rule
 

@@ -30,7 +30,7 @@ def reset_rows(
     """Gives rows fresh initial values, uniform in [-scale, scale), and zeroes their optimizer state.
 
     In place where the table and the states are donated. A value is a pure function of (seed, table number, id, column): it
-    depends neither on what the row held nor on where it lies. Not differentiable.
+    depends neither on what the row held nor on where it is stored. Not differentiable.
 
     Args:
       table: dtype[rows, dim]: float32, bfloat16 or float16.

@@ -70,7 +70,7 @@ def store_rows(
       rows: i32[N], each row of a table at most once; entries out of range are skipped.
       starts: i32[tables+1], as in `gather_rows`.
       values: f32[N, dim].
-      tokens: ignored; the tables change after whatever makes them.
+      tokens: ignored; the tables change after they are computed.
       implementation: static, "native", "xla" or None.
 
     Returns:

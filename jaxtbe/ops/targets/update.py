@@ -71,7 +71,7 @@ def update(
       noise: u32[2 + tables], the source of stochastic rounding: a seed, the step, and for each table the number that its first
         row has in the whole table, of which a device may hold a part.
       lookups: what was looked up and the gradients of its outputs.
-      tokens: ignored; the update runs after whatever makes them. Pass all that was computed from the old tables.
+      tokens: ignored; the update runs after they are computed. Pass everything that was computed from the old tables.
       rule: static, the `jaxtbe.optim.Rule`.
       duplicates: static, for each table "sum", "first" or "last".
       table_ids: static, for each table the number that stochastic rounding knows it by.

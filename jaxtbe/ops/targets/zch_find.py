@@ -25,7 +25,7 @@ def zch_find(
     access: tuple[str | None, ...] = ("read_only",),
     implementation: Implementation | None = None,
 ) -> tuple[jax.Array, jax.Array]:
-    """Finds the rows of raw ids. Nothing is inserted and nothing changes, whatever the access of a feature.
+    """Finds the rows of raw ids. Nothing is inserted and nothing changes, regardless of a feature's access.
 
     The result does not depend on the number of threads. Not differentiable. Hash and probe order are those of FBGEMM's
     `zero_collision_hash`.

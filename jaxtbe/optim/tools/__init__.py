@@ -1,1 +1,1 @@
-"""What stands around an optimizer: scaling, accumulation, skipping, labels."""
+"""Tools around an optimizer: scaling, accumulation, skipping, labels."""

@@ -1,4 +1,4 @@
-"""Transformations that stand in front of a table optimizer: they scale dense and sparse gradients alike."""
+"""Transformations for the place in front of a table optimizer: they scale dense and sparse gradients alike."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple

@@ -22,7 +22,7 @@ def lazy(tx: optax.GradientTransformation) -> TableOptimizer:
     """Applies an elementwise optax transformation to the touched rows and their state rows alone.
 
     The moments of other rows do not decay, as those of a dense update would; counters advance every step. Shapes are bounded
-    by the batch, so a step costs the same whatever the table's size.
+    by the batch, so a step costs the same for any size of table.
 
     Args:
       tx: for instance `optax.adabelief(1e-3)`, `optax.lion(1e-4)` or `optax.rmsprop(1e-3)`. Its state may hold arrays shaped
@@ -162,7 +162,7 @@ def _check_kinds(state: Any) -> None:
 
 
 def _check_elementwise(tx) -> None:
-    """Runs the transformation on a small block: each element must do what it does alone, whatever becomes of the others."""
+    """Runs the transformation on a small block: each element must do what it does alone, regardless of the others."""
     zeros = jnp.zeros((1, 1))
     try:
         jax.eval_shape(tx.update, zeros, tx.init(zeros), zeros)
