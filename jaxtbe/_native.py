@@ -30,7 +30,9 @@ def runtime_ffi_api_version() -> tuple[int, int]:
 
 
 def check_runtime(built: tuple[int, int], running: tuple[int, int]) -> None:
-    """Refuses a jaxlib older than the one this library was built for: it would stop the whole CPU backend from starting."""
+    """Refuses a jaxlib older than the one this library was built for: it would stop the whole CPU
+    backend from starting.
+    """
     if built[0] != running[0] or built[1] > running[1]:
         raise import_error(
             "jaxtbe",
@@ -46,7 +48,9 @@ INTERFACE_VERSION = 7
 
 
 def check_interface(built: int, name: str = "jaxtbe._cpu") -> None:
-    """Refuses an extension of another build: its handlers would fail at run time, and donated tables would be lost."""
+    """Refuses an extension of another build: its handlers would fail at run time, and donated
+    tables would be lost.
+    """
     if built != INTERFACE_VERSION:
         raise import_error(
             "jaxtbe",
@@ -100,12 +104,16 @@ def cuda_architectures() -> str | None:
 
 
 def offsets_scratch_bytes(*counts: int) -> int:
-    """Bytes of scratch memory of a call for its offsets, the first part of all: `counts` of them for each batch that it reads."""
+    """Bytes of scratch memory of a call for its offsets, the first part of all: `counts` of them
+    for each batch that it reads.
+    """
     return sum(max(library.offsets_scratch_bytes(count) for library in _LIBRARIES.values()) for count in counts)
 
 
 def update_scratch_bytes(capacity: int, max_dim: int, num_tables: int) -> int:
-    """Bytes of scratch memory of one update over `capacity` ids and tables of at most `max_dim` columns."""
+    """Bytes of scratch memory of one update over `capacity` ids and tables of at most `max_dim`
+    columns.
+    """
     return max(library.update_scratch_bytes(capacity, max_dim, num_tables) for library in _LIBRARIES.values())
 
 

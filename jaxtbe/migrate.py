@@ -23,9 +23,11 @@ def from_fbgemm_writeback(
     writeback_first_feature_only: bool = False,
     precompute_writeback: bool = False,
 ):
-    """The tables, features and optimizer that do what FBGEMM's writeback settings are documented to do.
+    """The tables, features and optimizer that do what FBGEMM's writeback settings are documented to
+    do.
 
-    Train with a loss whose gradient at the activations is `acts - target`, such as `jaxtbe.writeback_loss`.
+    Train with a loss whose gradient at the activations is `acts - target`, such as
+    `jaxtbe.writeback_loss`.
 
     Args:
       tables: table name to (rows, dim), FBGEMM's `embedding_specs`.
@@ -34,9 +36,11 @@ def from_fbgemm_writeback(
       optimizer: FBGEMM's `OptimType` by name. Writeback needs EXACT_SGD.
       pooling_mode: FBGEMM's `PoolingMode` by name: SUM, MEAN or NONE.
       max_length: for NONE, ids kept of each bag.
-      use_writeback_bwd_prehook: write each row once, with the first occurrence's gradient. False: plain SGD over the sum.
+      use_writeback_bwd_prehook: write each row once, with the first occurrence's gradient. False:
+        plain SGD over the sum.
       writeback_first_feature_only: only the first feature writes; the others read.
-      precompute_writeback: taken and without effect: it says when FBGEMM finds the occurrences that write.
+      precompute_writeback: taken and without effect: it says when FBGEMM finds the occurrences that
+        write.
 
     Returns:
       An `EmbeddingBags` and a `jaxtbe.optim` optimizer.

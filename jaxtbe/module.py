@@ -33,9 +33,10 @@ class EmbeddingBags:
 
     Args:
       tables: `Table`s with unique names.
-      features: `Feature`s with unique names, each naming one of the tables. Their order is that of the outputs, and the one
-        in which contributions to a shared row are added.
-      implementation: "native" (the kernels), "xla" (plain jax.numpy), or None: native where the backend has kernels.
+      features: `Feature`s with unique names, each naming one of the tables. Their order is that of
+        the outputs, and the one in which contributions to a shared row are added.
+      implementation: "native" (the kernels), "xla" (plain jax.numpy), or None: native where the
+        backend has kernels.
 
     Example:
       >>> import jax, numpy as np, jaxtbe
@@ -64,19 +65,23 @@ class EmbeddingBags:
     ) -> "EmbeddingBags":
         """The same tables and features over a mesh of devices. Training steps stay as they are.
 
-        Rows are split into equal consecutive blocks, one a device, and so are the buckets of hashed tables. Each device reads
-        and updates its own rows: ids are all-gathered, pooled sums are reduce-scattered, and activation gradients are
-        all-gathered once. Activations are split over samples. See docs/sharding.md for what is bit for bit the same.
+        Rows are split into equal consecutive blocks, one a device, and so are the buckets of hashed
+        tables. Each device reads and updates its own rows: ids are all-gathered, pooled sums are
+        reduce-scattered, and activation gradients are all-gathered once. Activations are split over
+        samples. See docs/sharding.md for what is bit for bit the same.
 
         Args:
           mesh: of explicit or automatic axes.
-          placements: table name to "rows" (the default) or "replicated": the whole table on every device.
+          placements: table name to "rows" (the default) or "replicated": the whole table on every
+            device.
           axis: name or names of the mesh axes to split over, or None: all.
-          peer_capacity: for tables whose rows travel in place of sums, by an all-to-all: how many a device can get from one
-            other in a step. Saves bytes below a device's samples times the table's features. Ids past it are faults.
+          peer_capacity: for tables whose rows travel in place of sums, by an all-to-all: how many a
+            device can get from one other in a step. Saves bytes below a device's samples times the
+            table's features. Ids past it are faults.
 
         Returns:
-          An `EmbeddingBags` whose `init` and `init_zch` make arrays in their places, and that has `shardings` and `place`.
+          An `EmbeddingBags` whose `init` and `init_zch` make arrays in their places, and that has
+          `shardings` and `place`.
 
         Raises:
           ValueError: rows or buckets that the devices do not share evenly, or unknown names.
@@ -90,13 +95,15 @@ class EmbeddingBags:
         return sharded
 
     def shardings(self, tree: Any) -> Any:
-        """Where each array of a tree is placed: parameters, optimizer states, hashed tables, batches, and what is beside them.
+        """Where each array of a tree is placed: parameters, optimizer states, hashed tables,
+        batches, and what is beside them.
 
         Args:
           tree: a pytree of arrays, or of their shapes as `jax.eval_shape` gives them.
 
         Returns:
-          A `jax.sharding.NamedSharding` for each array: split where it has the rows of a split table and is stored under its name.
+          A `jax.sharding.NamedSharding` for each array: split where it has the rows of a split
+          table and is stored under its name.
         """
         return self.spec.placement.shardings(self.spec, tree)
 
@@ -107,11 +114,14 @@ class EmbeddingBags:
     def global_bags(self, bags: Bags, capacity: int | None = None) -> Bags:
         """A batch with samples on all devices of all processes, from the samples of this process.
 
-        The step gathers the ids. Without it, a batch is taken to be the same in every process, and is whole on every device.
+        The step gathers the ids. Without it, a batch is taken to be the same in every process, and
+        is whole on every device.
 
         Args:
-          bags: a batch of this process's samples, as `EmbeddingBags.bags` built it; of equal sizes in all processes.
-          capacity: positions of each device's part, the same in all processes; None: as many as the whole of `bags` has.
+          bags: a batch of this process's samples, as `EmbeddingBags.bags` built it; of equal sizes
+            in all processes.
+          capacity: positions of each device's part, the same in all processes; None: as many as the
+            whole of `bags` has.
 
         Returns:
           `Bags` of global arrays, of the samples of all processes, in the order of the devices.
@@ -137,8 +147,9 @@ class EmbeddingBags:
         """Tables and features as text, with what they take in memory. Reads no array's values.
 
         Args:
-          params: an `EmbeddingParams` with the tables, or any tree that holds it (arrays or their shapes): checked, and
-            where they are split over devices, the bytes per device are reported. Or None.
+          params: an `EmbeddingParams` with the tables, or any tree that holds it (arrays or their
+            shapes): checked, and where they are split over devices, the bytes per device are
+            reported. Or None.
           opt_state: an optimizer state that holds that of the tables: adds its bytes. Or None.
 
         Returns:
@@ -149,7 +160,9 @@ class EmbeddingBags:
         return summarize(self.spec, params, opt_state)
 
     def init(self, key: jax.Array) -> EmbeddingParams:
-        """Initial tables. Each depends on the key and the table's name alone, not on what other tables there are."""
+        """Initial tables. Each depends on the key and the table's name alone, not on what other
+        tables there are.
+        """
         init = self.spec.placement.init_table
         self.tables[0].check_key(key)
         return EmbeddingParams({t.name: init(t, jax.random.fold_in(key, stable_id(t.name))) for t in self.tables})
@@ -164,12 +177,14 @@ class EmbeddingBags:
         """Builds a batch in NumPy.
 
         Args:
-          ids: for each feature one of: a 1-D array (one id a sample), a 2-D array (negative, or -1 for raw ids: no id), a list
-            of lists, or a pair `(ids, lengths)`; or None: it has no ids in this batch, every bag is empty. Integers of any
-            width that are row numbers; for tables with `zch`, any int64.
+          ids: for each feature one of: a 1-D array (one id a sample), a 2-D array (negative, or -1
+            for raw ids: no id), a list of lists, or a pair `(ids, lengths)`; or None: it has no ids
+            in this batch, every bag is empty. Integers of any width that are row numbers; for
+            tables with `zch`, any int64.
           id_weights: for some features, weights in the same form; other features get 1.
           update_mask: for some features, booleans in the same form; other features get True.
-          capacity: positions to pad to, so that shapes repeat and nothing recompiles. None picks one of a small set of sizes.
+          capacity: positions to pad to, so that shapes repeat and nothing recompiles. None picks
+            one of a small set of sizes.
 
         Returns:
           `Bags` of NumPy arrays.
@@ -188,8 +203,9 @@ class EmbeddingBags:
           bags: a batch of this `EmbeddingBags`.
 
         Returns:
-          Feature name to f32[B, dim], or f32[B, max_length, dim] with pooling "none". Differentiable once in reverse mode: in
-          `params` (sparse with `jaxtbe.value_and_grad`, dense with `jax.grad`) and in `bags.id_weights`.
+          Feature name to f32[B, dim], or f32[B, max_length, dim] with pooling "none".
+          Differentiable once in reverse mode: in `params` (sparse with `jaxtbe.value_and_grad`,
+          dense with `jax.grad`) and in `bags.id_weights`.
         """
         api = "jaxtbe.EmbeddingBags"
         if not isinstance(params, EmbeddingParams):
@@ -217,7 +233,9 @@ class EmbeddingBags:
         return self.spec.placement.limit(self.spec, bags)
 
     def concat(self, params: EmbeddingParams, bags: Bags) -> jax.Array:
-        """f32[B, columns]: the outputs of all features side by side, in their order. XLA makes no copy for it."""
+        """f32[B, columns]: the outputs of all features side by side, in their order. XLA makes no
+        copy for it.
+        """
         acts = self(params, bags)
         return jnp.concatenate([acts[f.name].reshape(bags.batch_size, -1) for f in self.features], axis=1)
 
@@ -227,7 +245,8 @@ class EmbeddingBags:
         Args:
           bags: the batch that was looked up.
           d_acts: writing feature to the gradient of its activations; others are ignored.
-          after: anything computed from the old tables, `(loss, aux)` for instance. The update runs after it.
+          after: anything computed from the old tables, `(loss, aux)` for instance. The update runs
+            after it.
 
         Returns:
           An `EmbeddingGrad`.
@@ -249,18 +268,22 @@ class EmbeddingBags:
         reset_state: bool = False,
         after: Any = (),
     ) -> Any:
-        """Stores rows: the value of a bag goes to each of its ids, regardless of the pooling and of what the rows held.
+        """Stores rows: the value of a bag goes to each of its ids, regardless of the pooling and of
+        what the rows held.
 
-        Exact in float32 tables, rounded to nearest in 16-bit ones. Rows are not read, id weights do not apply, ids that
-        `bags.update_mask` excludes keep their rows. A row with several occurrences gets what `Table.duplicates` says. In
-        place where `params` is donated.
+        Exact in float32 tables, rounded to nearest in 16-bit ones. Rows are not read, id weights do
+        not apply, ids that `bags.update_mask` excludes keep their rows. A row with several
+        occurrences gets what `Table.duplicates` says. In place where `params` is donated.
 
         Args:
           params: the tables.
           bags: the batch that says which rows.
-          values: for some of the writing features, f32[B, dim], or f32[B, max_length, dim] with pooling "none".
-          opt_state: an optimizer state that holds that of the tables. Needed only with `reset_state`.
-          reset_state: also let the optimizer state of the assigned rows begin again. Otherwise it is not touched.
+          values: for some of the writing features, f32[B, dim], or f32[B, max_length, dim] with
+            pooling "none".
+          opt_state: an optimizer state that holds that of the tables. Needed only with
+            `reset_state`.
+          reset_state: also let the optimizer state of the assigned rows begin again. Otherwise it
+            is not touched.
           after: anything computed from the old tables in this step. The tables change after it.
 
         Returns:
@@ -269,17 +292,21 @@ class EmbeddingBags:
         return assign(self.spec, params, self._whole(bags), values, opt_state, reset_state, after)
 
     def init_zch(self) -> dict[str, ZchState]:
-        """Empty ZCH states of the tables that have one: a pytree of integer arrays, to be donated like the parameters."""
+        """Empty ZCH states of the tables that have one: a pytree of integer arrays, to be donated
+        like the parameters.
+        """
         return self.spec.placement.place(self.spec, remapping.init_zch(self.spec))
 
     def remap(
         self, zch_state: Mapping[str, ZchState], bags: Bags, now: Any = 0, ttl: Any = None, scores: Any = None
     ) -> tuple[dict[str, ZchState], Bags, dict[str, ZchReport]]:
-        """Turns raw 64-bit ids into rows, inserting those that are new and evicting what has expired.
+        """Turns raw 64-bit ids into rows, inserting those that are new and evicting what has
+        expired.
 
-        First in a training step: `remap`, `reset_rows`, then the lookup and the update. Read-only features and masked ids are looked up but
-        never inserted, and see the state after the batch. Ids of tables without a
-        ZCH are row numbers. In place where the state is donated; deterministic for any number of threads.
+        First in a training step: `remap`, `reset_rows`, then the lookup and the update. Read-only
+        features and masked ids are looked up but never inserted, and see the state after the batch.
+        Ids of tables without a ZCH are row numbers. In place where the state is donated;
+        deterministic for any number of threads.
 
         Args:
           zch_state: table name to state.
@@ -289,26 +316,32 @@ class EmbeddingBags:
           scores: i32[N], eviction scores for each position in place of `now + ttl`, or None.
 
         Returns:
-          The new state; the batch with i32[N] rows in place of ids; and a `jaxtbe.zch.ZchReport` for each table.
+          The new state; the batch with i32[N] rows in place of ids; and a `jaxtbe.zch.ZchReport`
+          for each table.
         """
         return remapping.remap(self.spec, zch_state, bags, now, ttl, scores)
 
     def find(self, zch_state: Mapping[str, ZchState], bags: Bags) -> Bags:
-        """Turns raw 64-bit ids into rows and changes nothing: for serving. Unknown ids read as `Zch.on_full` says."""
+        """Turns raw 64-bit ids into rows and changes nothing: for serving. Unknown ids read as
+        `Zch.on_full` says.
+        """
         return remapping.find(self.spec, zch_state, bags)[0]
 
     def find_with_reports(self, zch_state: Mapping[str, ZchState], bags: Bags) -> tuple[Bags, dict[str, ZchReport]]:
-        """`find`, and for each table with a ZCH how many of the batch's ids it has: a `ZchReport`, as `ZchMetrics` adds up."""
+        """`find`, and for each table with a ZCH how many of the batch's ids it has: a `ZchReport`,
+        as `ZchMetrics` adds up.
+        """
         found, reports = remapping.find(self.spec, zch_state, bags)
         return found, {name: report() for name, report in reports.items()}
 
     def reset_rows(
         self, params: EmbeddingParams, opt_state: Any, reports: Mapping[str, ZchReport], seed: Any = 0
     ) -> tuple[EmbeddingParams, Any]:
-        """Gives the rows of evicted ids a fresh initial value, and their optimizer state zeros, before they are looked up.
+        """Gives the rows of evicted ids a fresh initial value, and their optimizer state zeros,
+        before they are looked up.
 
-        A value is a pure function of (seed, table, id), so it does not depend on what the row held or where it is stored. In place
-        where the arguments are donated.
+        A value is a pure function of (seed, table, id), so it does not depend on what the row held
+        or where it is stored. In place where the arguments are donated.
 
         Args:
           params: the tables.

@@ -10,14 +10,17 @@ from jaxtbe.autodiff.value_and_grad import value_and_grad as _value_and_grad
 def value_and_grad(
     fun: Callable, wrt: Any = None, has_aux: bool = False, *, dense_tables: Sequence[str] = ()
 ) -> Callable:
-    """Like `flax.nnx.value_and_grad`, but each `EmbeddingParams` in an `nnx.Param` gets an `EmbeddingGrad`.
+    """Like `flax.nnx.value_and_grad`, but each `EmbeddingParams` in an `nnx.Param` gets an
+    `EmbeddingGrad`.
 
-    The gradient goes to `nnx.Optimizer.update(model, grads)`. What the loss changes in the model, the statistics of BatchNorm and
-    the counts of random streams for instance, is changed in the model afterwards.
+    The gradient goes to `nnx.Optimizer.update(model, grads)`. What the loss changes in the model,
+    the statistics of BatchNorm and the counts of random streams for instance, is changed in the
+    model afterwards.
 
     Args:
       fun: `fun(model, *args, **kwargs)` returns a scalar loss, or `(loss, aux)` with `has_aux`.
-      wrt: filter of the variables to differentiate; None: `nnx.Param`. The same as that of the `nnx.Optimizer`.
+      wrt: filter of the variables to differentiate; None: `nnx.Param`. The same as that of the
+        `nnx.Optimizer`.
       has_aux: whether `fun` returns auxiliary data beside the loss.
       dense_tables: as in `jaxtbe.value_and_grad`.
 
@@ -46,7 +49,8 @@ def value_and_grad(
 
 
 def grad(fun: Callable, wrt: Any = None, has_aux: bool = False, *, dense_tables: Sequence[str] = ()) -> Callable:
-    """Like `flax.nnx.grad`, but each `EmbeddingParams` gets an `EmbeddingGrad`. See `value_and_grad`.
+    """Like `flax.nnx.grad`, but each `EmbeddingParams` gets an `EmbeddingGrad`. See
+    `value_and_grad`.
 
     Returns:
       A function that returns the gradient, or `(gradient, aux)` with `has_aux`.

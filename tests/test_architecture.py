@@ -190,3 +190,16 @@ def test_a_program_of_one_device_imports_no_sharding():
     )
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
+
+
+@pytest.mark.parametrize("path", PYTHON, ids=lambda p: str(p.relative_to(ROOT)))
+def test_docstrings_fit_a_terminal(path):
+    text = path.read_text()
+    wide = []
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node):
+            body = node.body[0]
+            lines = text.split("\n")[body.lineno - 1 : body.end_lineno]
+            code = (">>>", "...", "|")  # examples and what they print stay as they are
+            wide += [x for x in lines if len(x.removesuffix('"""')) > 100 and not x.strip().startswith(code)]
+    assert not wide, wide

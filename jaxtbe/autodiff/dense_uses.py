@@ -1,4 +1,6 @@
-"""Uses of a table beside its lookups, such as a tied output layer: their dense gradient as a share of the sparse one."""
+"""Uses of a table beside its lookups, such as a tied output layer: their dense gradient as a share
+of the sparse one.
+"""
 
 from typing import Any
 

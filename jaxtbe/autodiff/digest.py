@@ -1,8 +1,10 @@
-"""Numbers by which an update sees whether the arrays of a sparse gradient are those that the loss made.
+"""Numbers by which an update sees whether the arrays of a sparse gradient are those that the loss
+made.
 
-A dtype that refuses arithmetic does not refuse what moves elements (`jnp.flip`) or replaces some of them (`jnp.where` in
-`optax.zero_nans`, `jnp.nan_to_num`). The digest is made with the gradient and compared at the update, unless the very arrays
-that it was made of arrive there: then nothing is computed. A gradient from another program, or out of a loop, is read once more.
+A dtype that refuses arithmetic does not refuse what moves elements (`jnp.flip`) or replaces some of
+them (`jnp.where` in `optax.zero_nans`, `jnp.nan_to_num`). The digest is made with the gradient and
+compared at the update, unless the very arrays that it was made of arrive there: then nothing is
+computed. A gradient from another program, or out of a loop, is read once more.
 """
 
 import weakref
@@ -17,9 +19,11 @@ _ALTERED = 2**32 - 1
 
 
 def digest(d_acts: Mapping[str, jax.Array], words: Mapping[str, jax.Array], names: Sequence[str]) -> jax.Array:
-    """u32[..., 1 + F]: a checksum of `words`, and how many elements of each feature's gradient are not finite.
+    """u32[..., 1 + F]: a checksum of `words`, and how many elements of each feature's gradient are
+    not finite.
 
-    All zeros are the digest of all zeros. A gradient that is scaled has at least as many elements that are not finite.
+    All zeros are the digest of all zeros. A gradient that is scaled has at least as many elements
+    that are not finite.
 
     Args:
       d_acts: gradients by the names of their features.
@@ -44,7 +48,9 @@ def _count_not_finite(d: Any, stack: tuple[int, ...]) -> jax.Array:
 
 
 def is_altered(recorded: jax.Array, now: jax.Array) -> jax.Array:
-    """bool[...]: whether elements were moved, or ones that are not finite replaced, since `recorded` was made."""
+    """bool[...]: whether elements were moved, or ones that are not finite replaced, since
+    `recorded` was made.
+    """
     moved = recorded[..., 0] != now[..., 0]
     for f in range(1, recorded.shape[-1]):
         moved |= recorded[..., f] > now[..., f]

@@ -34,7 +34,8 @@ class LookupGrad:
     """One lookup's share of a gradient, made by `LookupGrad.of`.
 
     Args:
-      d_acts: writing feature to the gradient of its activations, f32[B, dim] or f32[B, max_length, dim]: the linear part.
+      d_acts: writing feature to the gradient of its activations, f32[B, dim] or f32[B, max_length,
+        dim]: the linear part.
       sealed: what is not linear, in a dtype that refuses arithmetic: see `bags` and `faults`.
       spec: static.
     """
@@ -66,7 +67,9 @@ class LookupGrad:
 
     @property
     def altered(self) -> jax.Array | None:
-        """bool[], or of the stacked shape: whether elements moved, or non-finite ones were replaced. None: surely not."""
+        """bool[], or of the stacked shape: whether elements moved, or non-finite ones were
+        replaced. None: surely not.
+        """
         recorded = self._plain("digest")
         if is_made_of(self.sealed["digest"], self._arrays()):
             return None
@@ -123,7 +126,9 @@ class LookupGrad:
 
     @property
     def faults(self) -> jax.Array:
-        """i32[F, 2], the lookup's count of faulty ids and the first of them, for each feature; 1 and `ALTERED` where it was."""
+        """i32[F, 2], the lookup's count of faulty ids and the first of them, for each feature; 1
+        and `ALTERED` where it was.
+        """
         return self._faults(self.altered)
 
     def _faults(self, altered: jax.Array | None) -> jax.Array:
@@ -139,7 +144,9 @@ class LookupGrad:
         return jnp.shape(self.sealed["offsets"])[:-1] if is_sealed(self.sealed.get("offsets")) else ()
 
     def map_gradients(self, change: Callable[[Any], Any]) -> "LookupGrad":
-        """The share with `change` of each gradient; what write_only features store is no gradient and stays."""
+        """The share with `change` of each gradient; what write_only features store is no gradient
+        and stays.
+        """
         stores = {f.name for f in self.spec.features if f.access == "write_only"}
         new = dataclasses.replace(
             self, d_acts={name: d if name in stores else change(d) for name, d in self.d_acts.items()}
@@ -157,16 +164,19 @@ class LookupGrad:
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass
 class EmbeddingGrad:
-    """The sparse gradient of an `EmbeddingParams`: batches and the gradients of their activations, never table-sized.
+    """The sparse gradient of an `EmbeddingParams`: batches and the gradients of their activations,
+    never table-sized.
 
-    It takes the place of a dense gradient; pass it to a table optimizer's `update`. Gradients of several lookups or
-    micro-batches add up by `+` and `sum`, which concatenate; `-`, and `*` and `/` by scalars, are exact as well. What
-    write_only features store is no gradient: scalars leave it as it is, and it cannot be subtracted. Any other arithmetic on
-    its arrays is a TypeError that names `jaxtbe row ids`.
+    It takes the place of a dense gradient; pass it to a table optimizer's `update`. Gradients of
+    several lookups or micro-batches add up by `+` and `sum`, which concatenate; `-`, and `*` and
+    `/` by scalars, are exact as well. What write_only features store is no gradient: scalars leave
+    it as it is, and it cannot be subtracted. Any other arithmetic on its arrays is a TypeError that
+    names `jaxtbe row ids`.
 
     Args:
       lookups: the shares of the lookups.
-      tokens: arrays that were computed from the old tables. The update takes and ignores them, and so runs after every read.
+      tokens: arrays that were computed from the old tables. The update takes and ignores them, and
+        so runs after every read.
     """
 
     lookups: tuple[LookupGrad, ...]
@@ -175,8 +185,8 @@ class EmbeddingGrad:
     def after(self, *values) -> "EmbeddingGrad":
         """The same gradient, whose update runs after `values` (pytrees of arrays) are computed.
 
-        Use it for anything else that reads a table within the step, a metric for instance: on CPU, XLA copies a table that is read
-        after it was updated in place.
+        Use it for anything else that reads a table within the step, a metric for instance: on CPU,
+        XLA copies a table that is read after it was updated in place.
         """
         leaves = [jnp.asarray(x) for x in jax.tree.leaves(values)]
         return dataclasses.replace(self, tokens=(*self.tokens, *leaves))

@@ -1,4 +1,6 @@
-"""Faulty ids counted over the steps of an optimizer: one plain array for all tables, so that any framework keeps it."""
+"""Faulty ids counted over the steps of an optimizer: one plain array for all tables, so that any
+framework keeps it.
+"""
 
 from collections.abc import Iterable
 
@@ -13,8 +15,10 @@ _MOST = np.iinfo(np.int32).max
 
 
 def no_faults(tables: Iterable[str]) -> jax.Array:
-    """i32[T, 4], a row for each table in the order of their names: the number (`names.stable_id`) of the table; how many ids were
-    faulty, at most 2**31 - 1; the first of them; and the number of its feature."""
+    """i32[T, 4], a row for each table in the order of their names: the number (`names.stable_id`)
+    of the table; how many ids were faulty, at most 2**31 - 1; the first of them; and the number of
+    its feature.
+    """
     return jnp.asarray([[stable_id(name), 0, 0, 0] for name in sorted(tables)], jnp.int32)
 
 

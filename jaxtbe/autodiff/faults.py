@@ -18,9 +18,9 @@ from jaxtbe.zch.rows import TOO_LARGE
 def check(*trees) -> None:
     """Raises if any id was at or past the end of its table; waits for the arrays it looks at.
 
-    Pass what a step returned: optimizer states of `jaxtbe.optim` (which count over all steps so far), gradients of
-    `jaxtbe.value_and_grad`, or trees and optimizers that hold them. Nothing was lost: such ids contributed nothing, trained
-    nothing, and no other row is used in their place.
+    Pass what a step returned: optimizer states of `jaxtbe.optim` (which count over all steps so
+    far), gradients of `jaxtbe.value_and_grad`, or trees and optimizers that hold them. Nothing was
+    lost: such ids contributed nothing, trained nothing, and no other row is used in their place.
 
     Args:
       *trees: pytrees with optimizer states or `EmbeddingGrad`s.
@@ -51,7 +51,9 @@ def check(*trees) -> None:
 
 
 def count_faults(spec: Spec, bags) -> jax.Array:
-    """i32[F, 2], as a lookup counts them: how many ids of each feature are past their table's end, and the first."""
+    """i32[F, 2], as a lookup counts them: how many ids of each feature are past their table's end,
+    and the first.
+    """
     bags = jax.tree.map(jnp.asarray, bags)
     rows = tuple(spec.table_of(f).rows for f in spec.features)
     return ops.count_faults(bags.ids, bags.offsets, rows=rows, implementation=spec.implementation)

@@ -1,4 +1,6 @@
-"""`filter_value_and_grad`: gradients of the arrays of floating point numbers in a model, which may hold anything else."""
+"""`filter_value_and_grad`: gradients of the arrays of floating point numbers in a model, which may
+hold anything else.
+"""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -12,16 +14,18 @@ from jaxtbe.model.params import is_params
 
 
 def filter_value_and_grad(fun: Callable, has_aux: bool = False, *, dense_tables: Sequence[str] = ()) -> Callable:
-    """Like `equinox.filter_value_and_grad`, but each `EmbeddingParams` of the model gets an `EmbeddingGrad`.
+    """Like `equinox.filter_value_and_grad`, but each `EmbeddingParams` of the model gets an
+    `EmbeddingGrad`.
 
     Args:
-      fun: `fun(model, *args, **kwargs)` returns a scalar loss, or `(loss, aux)` with `has_aux`. The model may be any pytree.
+      fun: `fun(model, *args, **kwargs)` returns a scalar loss, or `(loss, aux)` with `has_aux`. The
+        model may be any pytree.
       has_aux: whether `fun` returns auxiliary data beside the loss.
       dense_tables: as in `jaxtbe.value_and_grad`.
 
     Returns:
-      A function that returns `(value, gradient)`. The gradient has the structure of the model, with None in place of anything that is
-      no array of floating point numbers.
+      A function that returns `(value, gradient)`. The gradient has the structure of the model, with
+      None in place of anything that is no array of floating point numbers.
     """
 
     @functools.wraps(fun)

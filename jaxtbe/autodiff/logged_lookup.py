@@ -1,10 +1,12 @@
-"""Lookups that the sparse gradient reaches inside `scan`, `jit` or `checkpoint` of a loss, by the logs of a backward pass.
+"""Lookups that the sparse gradient reaches inside `scan`, `jit` or `checkpoint` of a loss, by the
+logs of a backward pass.
 
-A tap belongs to one lookup at the top of the loss. Inside a nested transformation there may be many, one an iteration; there
-the backward rule logs what it knows, and JAX stacks the logs of iterations. Needs `jax.custom_vjp.defvjp_with_logs`.
+A tap belongs to one lookup at the top of the loss. Inside a nested transformation there may be
+many, one an iteration; there the backward rule logs what it knows, and JAX stacks the logs of
+iterations. Needs `jax.custom_vjp.defvjp_with_logs`.
 
-Under `vmap`, JAX repeats the log of a lookup that is not itself mapped. So the gradient of a scalar tap counts how often the
-backward ran, and the log of each run counts as its share of that.
+Under `vmap`, JAX repeats the log of a lookup that is not itself mapped. So the gradient of a scalar
+tap counts how often the backward ran, and the log of each run counts as its share of that.
 """
 
 import functools
@@ -34,8 +36,9 @@ class Log(NamedTuple):
 
 
 def logged_lookup(spec: Spec, key: str, tables, bags: Bags, tap: jax.Array) -> dict[str, jax.Array]:
-    """Activations by feature. Where `tap`, a scalar, is differentiated, the backward logs a `Log` under `key`, and the gradient
-    of `tap` is how often it did."""
+    """Activations by feature. Where `tap`, a scalar, is differentiated, the backward logs a `Log`
+    under `key`, and the gradient of `tap` is how often it did.
+    """
     bags = jax.tree.map(jnp.asarray, bags)
     return _logged(spec, key, tables, bags.ids, bags.offsets, bags.id_weights, bags.update_mask, tap)[0]
 
@@ -69,7 +72,9 @@ if SUPPORTED:
 
 
 def share_of(spec: Spec, log: Log, runs: jax.Array) -> tuple[LookupGrad, list[jax.Array]]:
-    """A log, of one lookup or stacked, of so many runs, as one share of a gradient; and what was computed from the tables."""
+    """A log, of one lookup or stacked, of so many runs, as one share of a gradient; and what was
+    computed from the tables.
+    """
     repeats = jnp.maximum(jnp.sum(log.ran) / jnp.maximum(runs, 1), 1)
     outer = log.batch["offsets"].ndim - 1
     parts = {name: x.reshape(-1, *x.shape[outer:]) for name, x in log.batch.items()}

@@ -1,9 +1,11 @@
-"""The differentiable lookup: a `custom_vjp` whose rules encode read-only, write-only and masked access.
+"""The differentiable lookup: a `custom_vjp` whose rules encode read-only, write-only and masked
+access.
 
-Its arguments are the tables, a batch and *taps*: zeros shaped like the outputs of the writing features, which the forward
-ignores. The backward hands each output's cotangent to its tap. `value_and_grad` differentiates with respect to taps, so that
-no gradient of a table's size exists. With plain `jax.grad` the tables themselves are differentiated, which
-`symbolic_zeros=True` lets the rule see, and then it makes the dense gradient.
+Its arguments are the tables, a batch and *taps*: zeros shaped like the outputs of the writing
+features, which the forward ignores. The backward hands each output's cotangent to its tap.
+`value_and_grad` differentiates with respect to taps, so that no gradient of a table's size exists.
+With plain `jax.grad` the tables themselves are differentiated, which `symbolic_zeros=True` lets the
+rule see, and then it makes the dense gradient.
 """
 
 import dataclasses
@@ -119,8 +121,10 @@ _lookup.defvjp(_forward, _backward, symbolic_zeros=True)
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
 def _manual_lookup(spec, dense, axes, *operands):
-    """`_lookup` in a `jax.shard_map`, where JAX has no symbolic zeros: it cannot see which operands are differentiated, and makes
-    every gradient that may be. All operands vary over `axes`, and so does what the kernels return."""
+    """`_lookup` in a `jax.shard_map`, where JAX has no symbolic zeros: it cannot see which operands
+    are differentiated, and makes every gradient that may be. All operands vary over `axes`, and so
+    does what the kernels return.
+    """
     del dense
     return vary(_lookup.fun(spec, *operands), axes)
 

@@ -1,8 +1,9 @@
 """Arrays that no arithmetic may touch: what a sparse gradient holds beside its linear part.
 
-A pytree of arrays lets any `tree.map` compute with row numbers, offsets and counts, and nobody would notice. In a dtype of their
-own they cross jit, scan, vmap and shard_map like any other array, and every arithmetic on them raises a TypeError with
-`key<jaxtbe row ids>` in it. They are stored so that zeros mean "nothing": `jnp.zeros_like` of a gradient trains no row.
+A pytree of arrays lets any `tree.map` compute with row numbers, offsets and counts, and nobody
+would notice. In a dtype of their own they cross jit, scan, vmap and shard_map like any other array,
+and every arithmetic on them raises a TypeError with `key<jaxtbe row ids>` in it. They are stored so
+that zeros mean "nothing": `jnp.zeros_like` of a gradient trains no row.
 """
 
 import functools

@@ -1,4 +1,6 @@
-"""`Recording`: the lookups of one run of a loss, found by the very arrays that `value_and_grad` gave it as tables."""
+"""`Recording`: the lookups of one run of a loss, found by the very arrays that `value_and_grad`
+gave it as tables.
+"""
 
 import contextlib
 import contextvars
@@ -39,8 +41,9 @@ class Recording:
 
     Args:
       given: for each `EmbeddingParams` the tables that lookups read.
-      seen: the same tables as the loss sees them. A lookup belongs to this run if it gets these very arrays: scaled, cast or
-        stopped ones are others, and an ordinary lookup with a dense gradient is made of them.
+      seen: the same tables as the loss sees them. A lookup belongs to this run if it gets these
+        very arrays: scaled, cast or stopped ones are others, and an ordinary lookup with a dense
+        gradient is made of them.
       taps: of the lookups, in their order.
       log_taps: of the lookups in nested transformations.
       guarded: a `Guarded` for each table that the loss sees through a guard.
@@ -114,7 +117,9 @@ def is_recorded(tables: Mapping[str, Any]) -> bool:
 
 
 def _note_nested(spec: Spec) -> None:
-    """Remembers a lookup in a transformation within a loss: if a gradient of its tables is needed, the error says so."""
+    """Remembers a lookup in a transformation within a loss: if a gradient of its tables is needed,
+    the error says so.
+    """
     for recording in _active.get():
         if recording.guarded and recording.trace_state != _trace_state():
             for about in recording.guarded:

@@ -1,8 +1,10 @@
-"""What a differentiated loss sees of a table: the table, and an error where anything but a lookup has a gradient in it.
+"""What a differentiated loss sees of a table: the table, and an error where anything but a lookup
+has a gradient in it.
 
-The gradient of a table goes through its lookups alone, so any other use that needs one would silently get none. The guard is the
-identity. It depends on a scalar tap, with respect to which the loss is differentiated, and its backward rule runs only if a
-gradient reaches the table. Nothing of the table's size is made for it.
+The gradient of a table goes through its lookups alone, so any other use that needs one would
+silently get none. The guard is the identity. It depends on a scalar tap, with respect to which the
+loss is differentiated, and its backward rule runs only if a gradient reaches the table. Nothing of
+the table's size is made for it.
 """
 
 import dataclasses
@@ -28,7 +30,9 @@ class Guarded:
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def guard(about: Guarded, table: Any, tap: jax.Array) -> jax.Array:
-    """The table. Raises while tracing if a gradient with respect to `tap`, a scalar, needs one of the table."""
+    """The table. Raises while tracing if a gradient with respect to `tap`, a scalar, needs one of
+    the table.
+    """
     del about, tap
     return jax.numpy.asarray(table)
 

@@ -16,7 +16,9 @@ _SHARES = 32  # micro-batches that stay shares of their own: more make the progr
 
 
 def unstack(grad: EmbeddingGrad) -> EmbeddingGrad:
-    """The sum over the leading axes that `scan` or `vmap` gave to a gradient; a gradient without any is returned as it is."""
+    """The sum over the leading axes that `scan` or `vmap` gave to a gradient; a gradient without
+    any is returned as it is.
+    """
     if not any(share.stacked for share in grad.lookups):
         return grad
     shares: list[LookupGrad] = []
@@ -51,7 +53,9 @@ def merge_batches(spec: Spec, parts: dict[str, Any]) -> Bags:
 
 
 def merge_faults(faults: jax.Array) -> jax.Array:
-    """The faults i32[T, F, 2] of several lookups as those i32[F, 2] of one: their number, and the first of them."""
+    """The faults i32[T, F, 2] of several lookups as those i32[F, 2] of one: their number, and the
+    first of them.
+    """
     first = jnp.argmax(faults[..., 0] > 0, axis=0)
     return jnp.stack(
         [jnp.sum(faults[..., 0], axis=0), jnp.take_along_axis(faults[..., 1], first[None], axis=0)[0]], axis=1

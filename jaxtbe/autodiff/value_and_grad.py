@@ -37,28 +37,31 @@ def value_and_grad(
     *,
     dense_tables: Sequence[str] = (),
 ) -> Callable[P, tuple[Any, Any]]:
-    """Like `jax.value_and_grad`, but each `EmbeddingParams` in the arguments gets an `EmbeddingGrad`.
+    """Like `jax.value_and_grad`, but each `EmbeddingParams` in the arguments gets an
+    `EmbeddingGrad`.
 
-    Dense leaves get what JAX gives them. No gradient of a table's size is formed. The loss is traced twice. Gradients reach a
-    table through its lookups alone: any other use of it with a gradient in it (a tied output layer, an L2 term, a lookup of
-    scaled or cast tables) is an error, unless `dense_tables` names the table. Reading a table without a gradient, a metric for
+    Dense leaves get what JAX gives them. No gradient of a table's size is formed. The loss is
+    traced twice. Gradients reach a table through its lookups alone: any other use of it with a
+    gradient in it (a tied output layer, an L2 term, a lookup of scaled or cast tables) is an error,
+    unless `dense_tables` names the table. Reading a table without a gradient, a metric for
     instance, is allowed under `jax.lax.stop_gradient`.
 
-    Lookups must happen in the loss itself; inside a transformation within it (`scan`, `checkpoint`, inner `jit`, `vmap` over
-    all but the batch), only where JAX has `custom_vjp.defvjp_with_logs` (0.11.1 and later), with the parameters closed over,
-    and not over a mesh or in `cond`.
+    Lookups must happen in the loss itself; inside a transformation within it (`scan`, `checkpoint`,
+    inner `jit`, `vmap` over all but the batch), only where JAX has `custom_vjp.defvjp_with_logs`
+    (0.11.1 and later), with the parameters closed over, and not over a mesh or in `cond`.
 
     Args:
       fun: a function that returns a scalar loss, or `(loss, aux)` with `has_aux`.
       argnums: which positional arguments to differentiate.
       has_aux: whether `fun` returns auxiliary data beside the loss.
-      dense_tables: names of tables whose uses beside lookups are differentiated too. Their gradient is as large as the table,
-        and so is the cost of the step; every row of them is trained.
+      dense_tables: names of tables whose uses beside lookups are differentiated too. Their gradient
+        is as large as the table, and so is the cost of the step; every row of them is trained.
 
     Returns:
-      A function that returns `(value, gradient)`, `value` being `(loss, aux)` with `has_aux`. The gradient has the structure
-      of the arguments, an `EmbeddingGrad` in place of each `EmbeddingParams`. The loss and `aux` are among its tokens, so
-      what they read of a table, they read before the update.
+      A function that returns `(value, gradient)`, `value` being `(loss, aux)` with `has_aux`. The
+      gradient has the structure of the arguments, an `EmbeddingGrad` in place of each
+      `EmbeddingParams`. The loss and `aux` are among its tokens, so what they read of a table, they
+      read before the update.
 
     Raises:
       TypeError: a gradient reaches a table beside its lookups.
@@ -123,7 +126,8 @@ def value_and_grad(
 def grad(
     fun: Callable[P, Any], argnums: int | Sequence[int] = 0, has_aux: bool = False, *, dense_tables: Sequence[str] = ()
 ) -> Callable[P, Any]:
-    """Like `jax.grad`, but each `EmbeddingParams` in the arguments gets an `EmbeddingGrad`. See `value_and_grad`.
+    """Like `jax.grad`, but each `EmbeddingParams` in the arguments gets an `EmbeddingGrad`. See
+    `value_and_grad`.
 
     Returns:
       A function that returns the gradient, or `(gradient, aux)` with `has_aux`.
@@ -186,7 +190,9 @@ def _replace(leaves, dense, seen) -> list[Any]:
 
 
 def _find_lookups(run, dense, tables, guarded) -> tuple[list[_Static], dict[str, jax.Array]]:
-    """One abstract run of the loss, to learn which taps it needs, and which of the lookups in nested transformations."""
+    """One abstract run of the loss, to learn which taps it needs, and which of the lookups in
+    nested transformations.
+    """
     found: list[_Static] = []
     nested: dict[str, Any] = {}
 
@@ -214,7 +220,9 @@ def _with_logs(loss_fn, *args):
 
 
 def _log_of(key: str, spec: Spec, logs):
-    """The log of a lookup, which some transformations drop or wrap: a body that JAX traces more than once, or `cond`."""
+    """The log of a lookup, which some transformations drop or wrap: a body that JAX traces more
+    than once, or `cond`.
+    """
     if not isinstance(logs.get(key), logged_lookup.Log):
         refuse_nested(spec)
     return logs[key]

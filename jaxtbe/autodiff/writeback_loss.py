@@ -10,17 +10,21 @@ from jaxtbe.support.errors import value_error
 
 
 def writeback_loss(acts, target):
-    """0.5 * sum((acts - stop_gradient(target))**2): the loss whose gradient step at rate 1 stores `target`.
+    """0.5 * sum((acts - stop_gradient(target))**2): the loss whose gradient step at rate 1 stores
+    `target`.
 
-    With `jaxtbe.optim.sgd(1.0)`, a `write_only` feature stores the target bit for bit, regardless of what the rows held; a `read_write`
-    feature moves rows by `row -= lr * (row - target)`. Use `Table(duplicates="first")` (or `"last"`) where a row may occur
-    more than once in a batch; with the default, their sum is stored. What `read_only` features read is not stored.
+    With `jaxtbe.optim.sgd(1.0)`, a `write_only` feature stores the target bit for bit, regardless
+    of what the rows held; a `read_write` feature moves rows by `row -= lr * (row - target)`. Use
+    `Table(duplicates="first")` (or `"last"`) where a row may occur more than once in a batch; with
+    the default, their sum is stored. What `read_only` features read is not stored.
 
-    The value is a distance and no measure of a model: return the model's own loss beside it, with `has_aux`.
+    The value is a distance and no measure of a model: return the model's own loss beside it, with
+    `has_aux`.
 
     Args:
       acts: activations, or a pytree of them such as `EmbeddingBags.__call__` returns.
-      target: what to store, of the same structure and shapes; in dicts, some of the features are enough. Not differentiated.
+      target: what to store, of the same structure and shapes; in dicts, some of the features are
+        enough. Not differentiated.
 
     Returns:
       f32[]. Differentiable in `acts`.

@@ -14,13 +14,15 @@ from jaxtbe.support.errors import type_error, value_error
 @jax.tree_util.register_pytree_with_keys_class
 @dataclasses.dataclass(frozen=True, eq=False)
 class Bags:
-    """A batch of ragged bags of ids, made by `EmbeddingBags.bags` in NumPy; picklable, and a pytree.
+    """A batch of ragged bags of ids, made by `EmbeddingBags.bags` in NumPy; picklable, and a
+    pytree.
 
-    Feature f of sample b has the ids at positions [offsets[f*B+b], offsets[f*B+b+1]). Positions at and past the last offset
-    are padding.
+    Feature f of sample b has the ids at positions [offsets[f*B+b], offsets[f*B+b+1]). Positions at
+    and past the last offset are padding.
 
     Args:
-      ids: i32[N] row numbers (negative: no id), or uint32[N, 2] raw 64-bit ids before `EmbeddingBags.remap`.
+      ids: i32[N] row numbers (negative: no id), or uint32[N, 2] raw 64-bit ids before
+        `EmbeddingBags.remap`.
       offsets: i32[F*B+1], feature-major.
       id_weights: f32[N], or None: all 1.
       update_mask: bool[N], or None: all True. A False id is read, and trains nothing.
@@ -68,9 +70,11 @@ class Bags:
 
     @property
     def cut(self) -> dict[str, int]:
-        """How many ids are past `Feature.max_length`, neither kept nor trained, for each feature that has any.
+        """How many ids are past `Feature.max_length`, neither kept nor trained, for each feature
+        that has any.
 
-        It is known on the host alone: a batch that went through JAX, or that `replace` made, has an empty dict.
+        It is known on the host alone: a batch that went through JAX, or that `replace` made, has an
+        empty dict.
         """
         return dict(getattr(self, "_cut", {}))
 
@@ -85,14 +89,17 @@ class Bags:
           emb: the `EmbeddingBags` that the batch is for.
 
         Raises:
-          ValueError: names the feature, its table, how many ids are faulty and the first of them; or broken offsets.
+          ValueError: names the feature, its table, how many ids are faulty and the first of them;
+            or broken offsets.
         """
         check_bags(self, emb.spec)
 
     def describe(self) -> str:
-        """What the batch holds, feature by feature, as text: ids, bags, empty ones, lengths; and the padding.
+        """What the batch holds, feature by feature, as text: ids, bags, empty ones, lengths; and
+        the padding.
 
-        Waits for the arrays, if they are on a device. Within `jit`, and for arrays of other processes, it reports shapes only.
+        Waits for the arrays, if they are on a device. Within `jit`, and for arrays of other
+        processes, it reports shapes only.
 
         Example:
           >>> import jaxtbe

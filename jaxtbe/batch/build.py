@@ -1,4 +1,6 @@
-"""Builds `Bags` from arrays, lists of lists, or (ids, lengths): arrays, lists of lists, or ids with lengths. NumPy only."""
+"""Builds `Bags` from arrays, lists of lists, or (ids, lengths): arrays, lists of lists, or ids with
+lengths. NumPy only.
+"""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -55,7 +57,9 @@ def build_bags(spec, ids, id_weights=None, update_mask=None, capacity=None, raw=
 
 
 def _cut(feature, ragged: _Ragged) -> _Ragged:
-    """Counts the ids of bags longer than `max_length`. The lookup reads the first ones; for the last, the others go here."""
+    """Counts the ids of bags longer than `max_length`. The lookup reads the first ones; for the
+    last, the others go here.
+    """
     longest = feature.max_length
     if longest is None or not ragged.lengths.size or ragged.lengths.max() <= longest:
         return ragged
@@ -69,7 +73,9 @@ def _cut(feature, ragged: _Ragged) -> _Ragged:
 
 
 def round_capacity(count: int) -> int:
-    """The least of a small set of sizes, four to a doubling, that holds `count` ids: batches then repeat few shapes."""
+    """The least of a small set of sizes, four to a doubling, that holds `count` ids: batches then
+    repeat few shapes.
+    """
     if count <= 16:
         return 16
     step = 1 << (int(count - 1).bit_length() - 3)
@@ -186,7 +192,9 @@ def _from_lists(name: str, data: list, what: str) -> _Ragged:
 
 
 def _from_matrix(array: np.ndarray, is_id: Callable) -> _Ragged:
-    """Rows of a matrix, without the entries at their ends that are no ids; those further in keep their place."""
+    """Rows of a matrix, without the entries at their ends that are no ids; those further in keep
+    their place.
+    """
     kept = np.ones(array.shape, bool)
     if np.issubdtype(array.dtype, np.signedinteger):
         # From the end of a row: keep everything before the last entry that is an id.
@@ -227,7 +235,9 @@ def _from_lengths(name: str, data: tuple, what: str) -> _Ragged:
 
 
 def _companion(spec, raggeds, what, data, dtype, fill, capacity):
-    """Flat values that go with the ids, one each: id weights or the update mask. Features left out get `fill`."""
+    """Flat values that go with the ids, one each: id weights or the update mask. Features left out
+    get `fill`.
+    """
     if data is None:
         return None
     if not hasattr(data, "keys"):

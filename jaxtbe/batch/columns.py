@@ -1,7 +1,9 @@
-"""Columns of other libraries as NumPy arrays, by their protocols and without importing the libraries.
+"""Columns of other libraries as NumPy arrays, by their protocols and without importing the
+libraries.
 
-Arrow arrays (pyarrow, and polars, pandas and awkward arrays that turn into them) have offsets already, and so have SciPy's sparse
-rows: no Python loop runs over their ids. Object columns and lists of arrays are taken bag by bag.
+Arrow arrays (pyarrow, and polars, pandas and awkward arrays that turn into them) have offsets
+already, and so have SciPy's sparse rows: no Python loop runs over their ids. Object columns and
+lists of arrays are taken bag by bag.
 """
 
 from typing import Any
@@ -20,8 +22,8 @@ def plain_column(data: Any, obj: str, what: str) -> Any:
     Args:
       data: what the user gave.
       obj: the feature, for messages.
-      what: "ids" or "raw ids", in which nulls and masked entries become -1; or "id_weights", "update_mask", "lengths", which
-        have none.
+      what: "ids" or "raw ids", in which nulls and masked entries become -1; or "id_weights",
+        "update_mask", "lengths", which have none.
     """
     if type(data) in (np.ndarray, list, tuple):
         return _object_column(data, what) if type(data) is np.ndarray and data.dtype == object else data
@@ -60,7 +62,9 @@ def _filled(data: Any, missing: np.ndarray, obj: str, what: str) -> np.ndarray:
 
 
 def _small(values: np.ndarray, missing: np.ndarray) -> np.ndarray:
-    """Row numbers in 64 bits without a sign; those past int64 become the largest of it, and are refused later."""
+    """Row numbers in 64 bits without a sign; those past int64 become the largest of it, and are
+    refused later.
+    """
     return np.where(missing, np.int64(-1), np.minimum(values, np.uint64(2**63 - 1)).astype(np.int64))
 
 
@@ -158,7 +162,9 @@ def bag_array(data: Any, obj: str, what: str) -> np.ndarray:
 
 
 def whole_numbers(values: list, what: str) -> np.ndarray:
-    """A list as an array. Whole numbers past int64 stay whole: NumPy would turn them into floats beside smaller ones."""
+    """A list as an array. Whole numbers past int64 stay whole: NumPy would turn them into floats
+    beside smaller ones.
+    """
     array = np.asarray(values)
     if array.dtype.kind in "fO" and array.ndim == 1 and all(type(x) is int for x in values):
         if all(0 <= x < 2**64 for x in values):
@@ -169,8 +175,10 @@ def whole_numbers(values: list, what: str) -> np.ndarray:
 
 
 def join(arrays: list[np.ndarray], what: str) -> np.ndarray:
-    """Arrays one after another. int64 and uint64 together are int64, where NumPy would make floats of them: raw ids with the same
-    bits, row numbers past int64 as the largest of it, which is refused later."""
+    """Arrays one after another. int64 and uint64 together are int64, where NumPy would make floats
+    of them: raw ids with the same bits, row numbers past int64 as the largest of it, which is
+    refused later.
+    """
     kinds = {a.dtype for a in arrays}
     if np.dtype(np.uint64) in kinds and (len(kinds) > 1 or what == "raw ids"):
         small = (lambda a: a.view(np.int64)) if what == "raw ids" else (lambda a: _small(a, np.zeros(a.shape, bool)))

@@ -16,9 +16,7 @@ def describe(bags: Any) -> str:
     shapes = ", ".join(f"{name} {array_text(getattr(bags, name))}" for name in _LEAVES if _has(bags, name))
     title = f"{bags.batch_size} samples, {bags.capacity} positions: {shapes}"
     if np.ndim(bags.offsets) != 1 or not all(_is_here(getattr(bags, name)) for name in _LEAVES if _has(bags, name)):
-        return (
-            f"{title}\nfeatures {', '.join(bags.features)}: no values to count, the batch is traced or is on other devices"
-        )
+        return f"{title}\nfeatures {', '.join(bags.features)}: no values to count, the batch is traced or is on other devices"
     filled, rows = 0, []
     for name, lengths, ids, masked in _features(bags):
         filled += ids.size
@@ -58,7 +56,9 @@ def _no_ids(ids: np.ndarray, raw: bool) -> int:
 
 
 def _features(bags: Any):
-    """Of each feature: its name, the lengths of its bags, its ids, and how many of them the update mask excludes."""
+    """Of each feature: its name, the lengths of its bags, its ids, and how many of them the update
+    mask excludes.
+    """
     parts = bags.shards
     offsets = np.asarray(bags.offsets).reshape(parts, -1)
     ids = np.asarray(bags.ids)

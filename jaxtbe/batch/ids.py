@@ -13,7 +13,8 @@ OVERFLOW = 2**31 - 2  # below zch.rows.TOO_LARGE
 
 
 def pack_ids(ids: np.ndarray) -> np.ndarray:
-    """Views int64 ids as uint32[N, 2], the low word first. Nothing is copied if they are contiguous.
+    """Views int64 ids as uint32[N, 2], the low word first. Nothing is copied if they are
+    contiguous.
 
     Args:
       ids: int64[N] or uint64[N] NumPy array. -1 means "no id".
@@ -52,7 +53,8 @@ def id_words(ids: Any, api: str) -> Any:
       api: the function that speaks in errors.
 
     Raises:
-      TypeError: int64 NumPy ids, which JAX would cut to 32 bits without a word, or another dtype or shape.
+      TypeError: int64 NumPy ids, which JAX would cut to 32 bits without a word, or another dtype or
+        shape.
     """
     dtype, shape = np.dtype(ids.dtype).name, tuple(ids.shape)
     if dtype == "uint32" and len(shape) == 2 and shape[1] == 2:

@@ -5,7 +5,9 @@ import jax.numpy as jnp
 
 
 def merge_parts(num_features: int, by_part: dict[str, jax.Array]) -> dict[str, jax.Array]:
-    """Batches [parts, ...] as one, feature-major: the same arrays as if one host had built it, padding at the end."""
+    """Batches [parts, ...] as one, feature-major: the same arrays as if one host had built it,
+    padding at the end.
+    """
     offsets = by_part.pop("offsets")
     parts, capacity = by_part["ids"].shape[:2]
 

@@ -16,7 +16,9 @@ class Positions(NamedTuple):
 
 
 def rising(offsets: jax.Array, num_ids: int) -> jax.Array:
-    """What broken offsets mean: each is the largest so far, cut to [0, N], so that bags never overlap."""
+    """What broken offsets mean: each is the largest so far, cut to [0, N], so that bags never
+    overlap.
+    """
     return jax.lax.cummax(jnp.clip(offsets, 0, num_ids), axis=offsets.ndim - 1)
 
 

@@ -1,4 +1,6 @@
-"""64-bit numbers as pairs of 32-bit words, so that they work in JAX's 32-bit mode; and the hash of raw ids."""
+"""64-bit numbers as pairs of 32-bit words, so that they work in JAX's 32-bit mode; and the hash of
+raw ids.
+"""
 
 from typing import NamedTuple
 

@@ -10,7 +10,9 @@ from jaxtbe.model.feature import Feature
 
 
 def concat_d_acts(features: Sequence[Feature], d_acts: Mapping[str, jax.Array]) -> jax.Array:
-    """f32[B, columns]: the gradients of some features' activations side by side. XLA folds it with the slices they were."""
+    """f32[B, columns]: the gradients of some features' activations side by side. XLA folds it with
+    the slices they were.
+    """
     parts = [d_acts[f.name].reshape(d_acts[f.name].shape[0], -1).astype(jnp.float32) for f in features]
     return parts[0] if len(parts) == 1 else jnp.concatenate(parts, axis=1)
 

@@ -17,15 +17,20 @@ class Feature:
     """A named stream of bags of ids, looked up in one table.
 
     Args:
-      name: unique within an `EmbeddingBags`; the key of the ids that go in and of the activations that come out.
+      name: unique within an `EmbeddingBags`; the key of the ids that go in and of the activations
+        that come out.
       table: the name of its table.
-      pooling: how the rows of a bag become one output: `"sum"`, `"mean"` (the sum, weighted where there are id weights,
-        divided by the number of valid ids) or `"none"` (one row an id, zero-padded to `max_length`, longer bags cut).
-      access: `"read_write"` (reads rows, its gradient updates them), `"read_only"` (reads rows and contributes nothing to
-        the update) or `"write_only"` (reads zeros; its gradient overwrites rows: `row = -learning_rate * g`).
-      max_length: for pooling `"none"`, the number of ids of a bag that are kept; for the others None.
-      keep: for pooling `"none"`, which ids of a longer bag are kept: the `"first"`, or the `"last"` as for a history whose newest
-        events come last. `EmbeddingBags.bags` counts the others in `Bags.cut`, and takes them out if the last are kept.
+      pooling: how the rows of a bag become one output: `"sum"`, `"mean"` (the sum, weighted where
+        there are id weights, divided by the number of valid ids) or `"none"` (one row an id,
+        zero-padded to `max_length`, longer bags cut).
+      access: `"read_write"` (reads rows, its gradient updates them), `"read_only"` (reads rows and
+        contributes nothing to the update) or `"write_only"` (reads zeros; its gradient overwrites
+        rows: `row = -learning_rate * g`).
+      max_length: for pooling `"none"`, the number of ids of a bag that are kept; for the others
+        None.
+      keep: for pooling `"none"`, which ids of a longer bag are kept: the `"first"`, or the `"last"`
+        as for a history whose newest events come last. `EmbeddingBags.bags` counts the others in
+        `Bags.cut`, and takes them out if the last are kept.
 
     Raises:
       TypeError: a name that is no string.

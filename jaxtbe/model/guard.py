@@ -26,7 +26,9 @@ def _refuse(obj: str, spec: Any) -> None:
 
 
 def refuse_split_table(name: str, array: jax.Array) -> None:
-    """Raises if the array is known to be split over devices: outside of jit, and within where its mesh axes are explicit."""
+    """Raises if the array is known to be split over devices: outside of jit, and within where its
+    mesh axes are explicit.
+    """
     place = jax.typeof(array).sharding
     if not isinstance(array, jax.core.Tracer):
         place = getattr(array, "sharding", place)
@@ -57,9 +59,11 @@ def _token_maker():
 
 
 def whole_token(tables: Iterable[jax.Array]) -> jax.Array | None:
-    """i32[1], zero, or None: compiling what uses it fails if the compiler would split one of the tables.
+    """i32[1], zero, or None: compiling what uses it fails if the compiler would split one of the
+    tables.
 
-    In automatic meshes, only the compiler knows where the arguments of a jitted function are placed.
+    In automatic meshes, only the compiler knows where the arguments of a jitted function are
+    placed.
     """
     axis_types = jax.sharding.get_abstract_mesh().axis_types
     if jax.device_count() == 1 or any(t != AxisType.Auto for t in axis_types):

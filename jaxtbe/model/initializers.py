@@ -30,8 +30,9 @@ class NamedInitializer:
 def initializer(name: str, *args: Any, **options: Any) -> NamedInitializer:
     """`jax.nn.initializers.<name>(*args, **options)`, for `Table(initializer=...)`.
 
-    What `jax.nn.initializers` returns is a function of its own at each call: it does not pickle, and two of them are unequal, so
-    that an `EmbeddingBags` made again compiles again. This one pickles, and is equal to one made with the same arguments.
+    What `jax.nn.initializers` returns is a function of its own at each call: it does not pickle,
+    and two of them are unequal, so that an `EmbeddingBags` made again compiles again. This one
+    pickles, and is equal to one made with the same arguments.
 
     Args:
       name: of a function in `jax.nn.initializers`, "normal" for instance.

@@ -12,7 +12,8 @@ from jaxtbe.support.text import tree_text
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(repr=False)
 class EmbeddingParams:
-    """The parameters of an `EmbeddingBags`: ordinary named arrays, so they shard, checkpoint and print like any other.
+    """The parameters of an `EmbeddingBags`: ordinary named arrays, so they shard, checkpoint and
+    print like any other.
 
     Args:
       tables: table name to dtype[rows, dim].

@@ -105,13 +105,15 @@ class Placement(Protocol):
         tokens: Sequence[jax.Array] = (),
         more: Any = (),
     ) -> Any:
-        """`change(lookups, arrays, tokens, more)`, which returns new arrays, with the rows that each device has.
+        """`change(lookups, arrays, tokens, more)`, which returns new arrays, with the rows that
+        each device has.
 
         Args:
           change: the change.
           names, shapes: of the tables of the call, in its order.
           lookups: of the whole batch.
-          arrays: for each table a pytree of arrays that belong to it: the table, its optimizer state.
+          arrays: for each table a pytree of arrays that belong to it: the table, its optimizer
+            state.
           tokens: computed before the change.
           more: arrays that are whole on every device.
         """
@@ -134,7 +136,9 @@ class Placement(Protocol):
         ...
 
     def on_evicted_rows(self, table: Table, reset: Callable[..., Any], arrays: Any, report: Any, more: Any) -> Any:
-        """`reset(arrays, evicted, evicted_ids, more)`, which returns new arrays, with the rows that each device has."""
+        """`reset(arrays, evicted, evicted_ids, more)`, which returns new arrays, with the rows that
+        each device has.
+        """
         ...
 
     def remap(self, table: Table, state: Any, ids: jax.Array, offsets: jax.Array, **options: Any) -> Any:

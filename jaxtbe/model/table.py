@@ -28,7 +28,8 @@ _BLOCK_ELEMENTS = 2**22
 def uniform_initializer(key: jax.Array, shape: tuple[int, int], dtype: Any) -> jax.Array:
     """Uniform in [-1/sqrt(dim), 1/sqrt(dim)): rows of about the same norm for any dim.
 
-    Large tables are filled block by block: random bits for all rows at once would take several times the table's memory.
+    Large tables are filled block by block: random bits for all rows at once would take several
+    times the table's memory.
     """
     rows, dim = shape
     scale = 1.0 / math.sqrt(dim)
@@ -49,7 +50,9 @@ def uniform_block(dim: int) -> int:
 
 
 def uniform_rows(key: jax.Array, number: Any, shape: tuple[int, int], dtype: Any) -> tuple[jax.Array, jax.Array]:
-    """The first row and the values of a block of `uniform_initializer`. The last block ends with the table."""
+    """The first row and the values of a block of `uniform_initializer`. The last block ends with
+    the table.
+    """
     (rows, dim), scale = shape, 1.0 / math.sqrt(shape[1])
     block = uniform_block(dim)
     values = jax.random.uniform(jax.random.fold_in(key, number), (block, dim), dtype, -scale, scale)
@@ -71,10 +74,10 @@ class Table:
       rows: number of rows, at least 1 and below 2**31.
       dim: number of columns, at least 1.
       dtype: float32, bfloat16 or float16. Sums and updates are always computed in float32.
-      initializer: `(key, shape, dtype) -> dtype[rows, dim]`, for instance one of `jax.nn.initializers`.
-        The default is uniform in [-1/sqrt(dim), 1/sqrt(dim)).
-      duplicates: which occurrences of a row in one batch make its gradient: their `"sum"`, or the `"first"` or `"last"`
-        in (feature, sample, position) order.
+      initializer: `(key, shape, dtype) -> dtype[rows, dim]`, for instance one of
+        `jax.nn.initializers`. The default is uniform in [-1/sqrt(dim), 1/sqrt(dim)).
+      duplicates: which occurrences of a row in one batch make its gradient: their `"sum"`, or the
+        `"first"` or `"last"` in (feature, sample, position) order.
       zch: a `Zch` for a table that is keyed by raw 64-bit ids, or None: ids are row numbers.
 
     Raises:

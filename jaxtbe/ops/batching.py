@@ -1,4 +1,6 @@
-"""What `jax.vmap` does to the ops: mapped batches fold into the bags of one call, and what changes tables refuses."""
+"""What `jax.vmap` does to the ops: mapped batches fold into the bags of one call, and what changes
+tables refuses.
+"""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -33,8 +35,8 @@ def fold_ids(axis_size: int, mapped: tuple[bool, bool], ids: jax.Array, offsets:
       offsets: i32[F*B+1] each.
 
     Returns:
-      The ids [V*N] or [V*N, 2], positions outside every bag emptied, since they fall into the bag before them; and the offsets
-      i32[V*F*B+1].
+      The ids [V*N] or [V*N, 2], positions outside every bag emptied, since they fall into the bag
+      before them; and the offsets i32[V*F*B+1].
     """
     ids, offsets = spread(mapped[0], axis_size, ids), spread(mapped[1], axis_size, offsets)
     length = ids.shape[1]
@@ -61,7 +63,9 @@ def refuse_tables(api: str, mapped: Any) -> None:
 
 
 def not_mapped(api: str, call: Callable, *args: Any, obj: str = "operands under jax.vmap") -> Any:
-    """`call(*args)`, which refuses `jax.vmap`: it changes arrays in place, and one array has one next value."""
+    """`call(*args)`, which refuses `jax.vmap`: it changes arrays in place, and one array has one
+    next value.
+    """
     wrapped = custom_vmap(call)
 
     @wrapped.def_vmap

@@ -1,4 +1,6 @@
-"""What an update, the norms and the gradients of rows have in common: the check of their lookups and tables."""
+"""What an update, the norms and the gradients of rows have in common: the check of their lookups
+and tables.
+"""
 
 from collections.abc import Sequence
 from typing import Any

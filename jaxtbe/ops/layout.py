@@ -1,4 +1,6 @@
-"""The layout of features in the operands of the ops: static descriptions, encoded as FFI attributes."""
+"""The layout of features in the operands of the ops: static descriptions, encoded as FFI
+attributes.
+"""
 
 import dataclasses
 from collections.abc import Sequence
@@ -95,7 +97,8 @@ def check_features(api: str, features: Any, dims: Sequence[int], columns: int, f
 def check_sources(
     api: str, lookup: str, sources: Any, shapes: Sequence[tuple[int, int]], columns: int | None = None
 ) -> int:
-    """Raises unless the sources of one lookup fit each other and the tables. Returns its number of features.
+    """Raises unless the sources of one lookup fit each other and the tables. Returns its number of
+    features.
 
     Args:
       api: for the messages.
@@ -166,5 +169,7 @@ def encode_shapes(shapes, duplicates: tuple[str, ...]) -> np.ndarray:
 
 
 def encode_lookups(lookups) -> np.ndarray:
-    """For each `UpdateLookup` its number of sources, and whether it has id weights and an update mask."""
+    """For each `UpdateLookup` its number of sources, and whether it has id weights and an update
+    mask.
+    """
     return _ints((len(l.sources), l.id_weights is not None, l.update_mask is not None) for l in lookups)

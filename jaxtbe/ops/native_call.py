@@ -9,10 +9,12 @@ from jaxtbe.ops.varying import vary, varying_axes
 
 
 def native_call(target: str, results: Any, **options: Any) -> Callable:
-    """`jax.ffi.ffi_call`, whose results vary over the devices of a `jax.shard_map` if any operand does.
+    """`jax.ffi.ffi_call`, whose results vary over the devices of a `jax.shard_map` if any operand
+    does.
 
-    JAX does not see into a kernel, and would take its results for the same on every device: a table that each device changed
-    with its own samples could leave the shard_map as if it were replicated.
+    JAX does not see into a kernel, and would take its results for the same on every device: a table
+    that each device changed with its own samples could leave the shard_map as if it were
+    replicated.
     """
     call = jax.ffi.ffi_call(target, results, **options)
 

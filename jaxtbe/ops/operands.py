@@ -1,7 +1,9 @@
-"""What the ops take, declared: each operand's dtype and shape in the letters of the docstrings, and one check of them all.
+"""What the ops take, declared: each operand's dtype and shape in the letters of the docstrings, and
+one check of them all.
 
-The kernels trust what they are given. Everything that they would read or write is compared here, in plain Python over shapes
-and dtypes, while a program is traced. The handlers compare once more, but an error of theirs costs every donated array.
+The kernels trust what they are given. Everything that they would read or write is compared here, in
+plain Python over shapes and dtypes, while a program is traced. The handlers compare once more, but
+an error of theirs costs every donated array.
 """
 
 import dataclasses
@@ -34,7 +36,9 @@ class Operand:
 
     @classmethod
     def parse(cls, text: str) -> "Operand":
-        """From "i32[F*B+1]". A leading "*": a list of them, all of one dtype. A trailing "?": or None."""
+        """From "i32[F*B+1]". A leading "*": a list of them, all of one dtype. A trailing "?": or
+        None.
+        """
         match = re.fullmatch(r"(\*?)([\w|]+)\[(.*)\](\??)", text)
         assert match, text
         dtypes = tuple(d for part in match[2].split("|") for d in _CLASSES.get(part, (_SHORT.get(part, part),)))
@@ -50,7 +54,8 @@ class Signature:
     Args:
       api: the op's public name.
       target: its FFI target.
-      operands: name to `Operand`. Symbols in upper case are shared by all; those in lower case by one table alone.
+      operands: name to `Operand`. Symbols in upper case are shared by all; those in lower case by
+        one table alone.
     """
 
     api: str
@@ -59,7 +64,8 @@ class Signature:
 
 
 class Symbols:
-    """The sizes that the symbols of one call stand for: a symbol gets its size from the first operand that has it.
+    """The sizes that the symbols of one call stand for: a symbol gets its size from the first
+    operand that has it.
 
     Args:
       api: for the messages.

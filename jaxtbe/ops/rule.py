@@ -11,7 +11,9 @@ _OFF = float(np.finfo(np.float32).max)
 
 
 class CommonHypers(NamedTuple):
-    """The numbers that every rule gets first, in the order of `Hyper` in csrc/common/optim/hyper.h; by default neutral."""
+    """The numbers that every rule gets first, in the order of `Hyper` in csrc/common/optim/hyper.h;
+    by default neutral.
+    """
 
     lr: Any = 1.0
     decay: Any = 0.0
@@ -40,8 +42,8 @@ class Rule:
     Args:
       name: the struct's `kName`.
       states: its states, [rows, dim] ones first.
-      reference: the same rule in jax.numpy, over R rows at once: `(w, g, states, lr, decay, *own) -> (w, states)` with
-        w, g: f32[R, dim], states f32[R, dim] or f32[R], and scalars.
+      reference: the same rule in jax.numpy, over R rows at once: `(w, g, states, lr, decay, *own)
+        -> (w, states)` with w, g: f32[R, dim], states f32[R, dim] or f32[R], and scalars.
     """
 
     name: str
@@ -50,7 +52,9 @@ class Rule:
 
     @property
     def numbers(self) -> int | None:
-        """Columns of `hyper`: those common to all rules, and its own, as its reference takes them. None: not known."""
+        """Columns of `hyper`: those common to all rules, and its own, as its reference takes them.
+        None: not known.
+        """
         if self.reference is None:
             return None
         return NUM_COMMON_NUMBERS + len(inspect.signature(self.reference).parameters) - NUM_COMMON_ARGUMENTS

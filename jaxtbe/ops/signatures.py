@@ -1,4 +1,6 @@
-"""The signature of every op: the registry that the checks, and the tests that try what does not fit, go by."""
+"""The signature of every op: the registry that the checks, and the tests that try what does not
+fit, go by.
+"""
 
 from jaxtbe.ops.operands import Operand, Signature
 

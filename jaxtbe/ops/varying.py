@@ -1,4 +1,6 @@
-"""Types that vary over the devices of a `jax.shard_map` with `check_vma=True`, which results of FFI calls lack."""
+"""Types that vary over the devices of a `jax.shard_map` with `check_vma=True`, which results of FFI
+calls lack.
+"""
 
 from typing import Any
 
@@ -6,7 +8,9 @@ import jax
 
 
 def varying_axes(tree: Any) -> frozenset[str]:
-    """The mesh axes over which any array of a tree varies; none where JAX does not keep track of it."""
+    """The mesh axes over which any array of a tree varies; none where JAX does not keep track of
+    it.
+    """
     axes: frozenset[str] = frozenset()
     for leaf in jax.tree.leaves(tree):
         kind = jax.typeof(leaf)
@@ -16,7 +20,9 @@ def varying_axes(tree: Any) -> frozenset[str]:
 
 
 def vary(tree: Any, axes: frozenset[str]) -> Any:
-    """The arrays of a tree, all of a type that varies over `axes`. The transpose sums the gradient of those that did not."""
+    """The arrays of a tree, all of a type that varies over `axes`. The transpose sums the gradient
+    of those that did not.
+    """
 
     def cast(x):
         missing = tuple(sorted(axes - varying_axes(x)))

@@ -1,4 +1,6 @@
-"""The words of a hashed ZCH as numbers: FFI attributes, the status of a position, and the places of the counters."""
+"""The words of a hashed ZCH as numbers: FFI attributes, the status of a position, and the places of
+the counters.
+"""
 
 import enum
 

@@ -1,4 +1,6 @@
-"""Table optimizers as optax transformations: they call the fused update and hand back the new tables."""
+"""Table optimizers as optax transformations: they call the fused update and hand back the new
+tables.
+"""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -26,7 +28,9 @@ API = "jaxtbe.optim"
 
 
 class TableOptimizer(optax.GradientTransformation):
-    """An `optax.GradientTransformation` over `EmbeddingParams` that can say what it does to each table."""
+    """An `optax.GradientTransformation` over `EmbeddingParams` that can say what it does to each
+    table.
+    """
 
     config_of: Callable[[str], TableConfig]
 

@@ -25,7 +25,8 @@ class Fused:
     Args:
       rule: the update rule.
       learning_rate: number, scalar array, or optax schedule (a function of the 0-based step).
-      own: the rule's own numbers, in its order. A function `(step, values)` is computed from the 1-based step.
+      own: the rule's own numbers, in its order. A function `(step, values)` is computed from the
+        1-based step.
       options: decay, clipping and rounding.
       mu_dtype: dtype of the state `mu`, float32 (also None) or bfloat16.
     """

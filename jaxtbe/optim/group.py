@@ -43,7 +43,9 @@ class Group:
 
 
 def written_tables(tables, grad: EmbeddingGrad) -> dict[str, Any]:
-    """The tables that the gradient's lookups write, with the specs that describe them; raises where these disagree."""
+    """The tables that the gradient's lookups write, with the specs that describe them; raises where
+    these disagree.
+    """
     specs = list(dict.fromkeys(l.spec for l in grad.lookups))
     written = {}
     for name, table in tables.items():
@@ -55,7 +57,9 @@ def written_tables(tables, grad: EmbeddingGrad) -> dict[str, Any]:
 
 
 def make_groups(tables, grad: EmbeddingGrad, group_key) -> list[Group]:
-    """Groups of one dtype and one `group_key(name, shape, overwrites)`, none with too many rows for one call."""
+    """Groups of one dtype and one `group_key(name, shape, overwrites)`, none with too many rows for
+    one call.
+    """
     members: dict[Any, list[str]] = {}
     written = written_tables(tables, grad)
     for name, spec in written.items():
@@ -91,7 +95,9 @@ def make_groups(tables, grad: EmbeddingGrad, group_key) -> list[Group]:
 
 
 def _check_writers(name, table, specs) -> None:
-    """The gradient's specs must agree with the array, and with each other where they write one table."""
+    """The gradient's specs must agree with the array, and with each other where they write one
+    table.
+    """
     described = specs[0].tables_by_name[name]
     if table.shape != (described.rows, described.dim) or table.dtype != described.dtype:
         raise value_error(

@@ -30,7 +30,9 @@ RANGES: dict[str, tuple[float, float]] = {
 
 
 def check_number(name: str, value: Any) -> None:
-    """Raises unless a hyperparameter is a number in its range, a scalar array, or a function of the step."""
+    """Raises unless a hyperparameter is a number in its range, a scalar array, or a function of the
+    step.
+    """
     if callable(value):
         return
     if isinstance(value, bool) or not (isinstance(value, (int, float)) or hasattr(value, "dtype")):
@@ -56,16 +58,19 @@ def check_number(name: str, value: Any) -> None:
 class Options:
     """Options of every table optimizer, as keywords of its factory.
 
-    In this order: the row's gradient is clipped, L2 decay is added to it, the rule runs, and the row's norm is limited.
+    In this order: the row's gradient is clipped, L2 decay is added to it, the rule runs, and the
+    row's norm is limited.
 
     Args:
       weight_decay: rate of the weight decay of touched rows, a number or scalar array.
-      decay: "none"; "l2": `g += weight_decay * w` before the rule, so that it enters moments; or "decoupled":
-        `w -= lr * weight_decay * w`. LAMB and LARS put decoupled decay where their papers have it.
+      decay: "none"; "l2": `g += weight_decay * w` before the rule, so that it enters moments; or
+        "decoupled": `w -= lr * weight_decay * w`. LAMB and LARS put decoupled decay where their
+        papers have it.
       clip: elementwise limit of the row's gradient (summed over its occurrences), or None.
       max_norm: rows longer than this are scaled back to it after the update, or None.
-      rounding: how 16-bit tables are stored: to the "nearest" value, or "stochastic": up or down at random so that small
-        updates are not lost on average. The random bits are a function of (seed, step, table, row, column) alone.
+      rounding: how 16-bit tables are stored: to the "nearest" value, or "stochastic": up or down at
+        random so that small updates are not lost on average. The random bits are a function of
+        (seed, step, table, row, column) alone.
       seed: of stochastic rounding, a whole number.
     """
 
@@ -104,7 +109,9 @@ class Options:
             raise value_error(api, "seed", "a whole number from 0 to 2**32 - 1", repr(self.seed), "Pass an int")
 
     def hypers(self, learning_rate: Any, overwrites: bool) -> CommonHypers:
-        """The common numbers of a rule. Rows that are overwritten are stored as they come, only rounded."""
+        """The common numbers of a rule. Rows that are overwritten are stored as they come, only
+        rounded.
+        """
         common = CommonHypers(lr=learning_rate, stochastic=1.0 if self.rounding == "stochastic" else 0.0)
         if overwrites:
             return common

@@ -9,7 +9,9 @@ from jaxtbe.optim.group import Group
 
 
 class TableConfig(Protocol):
-    """`Fused`, `Lazy` and `Frozen` are. Tables whose configurations agree in `group_key` share a call."""
+    """`Fused`, `Lazy` and `Frozen` are. Tables whose configurations agree in `group_key` share a
+    call.
+    """
 
     def init(self, table: jax.Array) -> dict[str, Any]:
         """The states of a table dtype[rows, dim]."""
@@ -20,7 +22,9 @@ class TableConfig(Protocol):
         ...
 
     def group_key(self, table: str, shape: tuple[int, int], overwrites: bool) -> Any:
-        """Tables of one dtype and equal keys can share a call. `overwrites`: whether write_only features write the table."""
+        """Tables of one dtype and equal keys can share a call. `overwrites`: whether write_only
+        features write the table.
+        """
         ...
 
     def update(
@@ -31,5 +35,7 @@ class TableConfig(Protocol):
         configs: Sequence[Any],
         count: jax.Array,
     ) -> tuple[Sequence[jax.Array], Sequence[Any]]:
-        """New tables and states of a group, `configs` being those of its tables, at the 0-based step `count`."""
+        """New tables and states of a group, `configs` being those of its tables, at the 0-based
+        step `count`.
+        """
         ...

@@ -1,4 +1,6 @@
-"""Every op in plain jax.numpy: the implementation for platforms without kernels, and a readable second opinion."""
+"""Every op in plain jax.numpy: the implementation for platforms without kernels, and a readable
+second opinion.
+"""
 
 from typing import TYPE_CHECKING
 

@@ -9,9 +9,11 @@ _U32 = jnp.uint32
 
 
 def initial_rows(ids, dim: int, seed, *, table_number: int, scale: float):
-    """f32[n, dim]: the values that the rows of the ids u32[n, 2] start from, uniform in [-scale, scale).
+    """f32[n, dim]: the values that the rows of the ids u32[n, 2] start from, uniform in [-scale,
+    scale).
 
-    A pure function of (seed, table number, id, column). The native reset gives the same bits, rounded to the table's dtype.
+    A pure function of (seed, table number, id, column). The native reset gives the same bits,
+    rounded to the table's dtype.
     """
     key = mix32(mix32(jnp.asarray(seed, _U32) ^ _U32(0xC2B2AE35)) ^ _U32(table_number))
     row_key = mix32(mix32(key + mix32(ids[:, 0] ^ _U32(0x85EBCA6B))) ^ ids[:, 1])

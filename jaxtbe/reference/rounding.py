@@ -23,7 +23,9 @@ def random_bits(seed_and_step, table_id, rows, dim):
 
 
 def round_stochastic(x, bits, dtype):
-    """Rounds f32 to bfloat16 or float16 with the 16 random `bits` of each element; exact for representable values."""
+    """Rounds f32 to bfloat16 or float16 with the 16 random `bits` of each element; exact for
+    representable values.
+    """
     u = jax.lax.bitcast_convert_type(x, _U32)
     if dtype == jnp.bfloat16:
         up = ((u + bits) >> 16).astype(jnp.uint16)

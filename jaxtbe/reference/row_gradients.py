@@ -6,7 +6,9 @@ from jaxtbe.batch.positions import positions, valid_counts
 
 
 def row_gradients(lookups, table_index, rows, dim, duplicates):
-    """Returns row numbers i32[N] (`rows`: none) and their gradients f32[N, dim], N the ids of all lookups."""
+    """Returns row numbers i32[N] (`rows`: none) and their gradients f32[N, dim], N the ids of all
+    lookups.
+    """
     keys, gradients = [], []
     for lookup in lookups:
         for source in lookup.sources:
@@ -34,7 +36,9 @@ def row_gradients(lookups, table_index, rows, dim, duplicates):
 
 
 def _contributions(lookup, source, rows, dim):
-    """For each position of one lookup, the row it trains (`rows`: none) and its contribution, as seen by one source."""
+    """For each position of one lookup, the row it trains (`rows`: none) and its contribution, as
+    seen by one source.
+    """
     ids, batch = lookup.ids, (lookup.offsets.shape[0] - 1) // source.num_features
     if batch == 0:
         return jnp.full(ids.shape, rows, jnp.int32), jnp.zeros((ids.shape[0], dim), jnp.float32)

@@ -1,6 +1,8 @@
-"""The hashed ZCH's insert, one id at a time, in plain Python: the specification of `ops.zch_insert`.
+"""The hashed ZCH's insert, one id at a time, in plain Python: the specification of
+`ops.zch_insert`.
 
-It follows ZCH.md step by step and shares no code with the parallel insert, which must give the same bits.
+It follows ZCH.md step by step and shares no code with the parallel insert, which must give the same
+bits.
 """
 
 import numpy as np
@@ -11,7 +13,9 @@ _NO_ID_STATUS, _HIT, _INSERTED, _EVICTED, _FAILED, _UNADMITTED, _READ_HIT, _READ
 
 
 def zch_hash(id: int) -> int:
-    """MurmurHash3 x64-128 of the 16-byte block (id, 0) with seed 0, its halves XORed: an unsigned 64-bit number."""
+    """MurmurHash3 x64-128 of the 16-byte block (id, 0) with seed 0, its halves XORed: an unsigned
+    64-bit number.
+    """
 
     def rotate_left(x, bits):
         return (x << bits | x >> (64 - bits)) & _MASK
@@ -121,7 +125,9 @@ class NewId:
 
 
 def zch_insert(slots, batch, now: int, ttl: int, *, zch, access):
-    """See `jaxtbe.ops.zch_insert`. Takes NumPy arrays and returns them, in the order of `ZchInserted`."""
+    """See `jaxtbe.ops.zch_insert`. Takes NumPy arrays and returns them, in the order of
+    `ZchInserted`.
+    """
     ids = np.ascontiguousarray(batch.ids).view("<i8").reshape(-1).tolist()
     identities = np.ascontiguousarray(slots.identities).view("<i8").reshape(-1)
     table = Table(zch, identities, slots.last_seen, slots.counts, slots.occupancy)
@@ -162,7 +168,9 @@ def zch_insert(slots, batch, now: int, ttl: int, *, zch, access):
 
 
 def _positions(ids, batch, access) -> tuple[list[int], list[int]]:
-    """The positions of the table's features that write, and those that only read; those without an id left out."""
+    """The positions of the table's features that write, and those that only read; those without an
+    id left out.
+    """
     writing: list[int] = []
     reading: list[int] = []
     batch_size = (len(batch.offsets) - 1) // len(access)

@@ -61,7 +61,8 @@ def global_bags(sharding: Sharding, bags: Bags, capacity: int | None) -> Bags:
 def gather_bags(
     sharding: Sharding, num_features: int, bags: Bags, scores: jax.Array | None
 ) -> tuple[Bags, jax.Array | None]:
-    """The whole batch on every device, where its samples are on several. An ordinary batch stays as it is.
+    """The whole batch on every device, where its samples are on several. An ordinary batch stays as
+    it is.
 
     `scores` has one number for each position, and moves with it.
     """

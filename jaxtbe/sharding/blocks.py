@@ -16,7 +16,9 @@ from jaxtbe.sharding.placement import Sharding
 
 
 class Rows(NamedTuple):
-    """Of each feature the rows of its table, all of them and those of a device's block. 0: a feature of another call."""
+    """Of each feature the rows of its table, all of them and those of a device's block. 0: a
+    feature of another call.
+    """
 
     whole: np.ndarray
     block: np.ndarray
@@ -60,8 +62,9 @@ def take_shares(
 ) -> list[UpdateLookup]:
     """On a device: what a lookup contributes to the device's rows of the tables of a call.
 
-    The gradients of the samples of all devices are gathered here, once, except for exchanged tables, which get theirs by an
-    all-to-all. Pooling "mean" becomes "sum" with id weights that are divided, since a device sees only some of a bag's ids.
+    The gradients of the samples of all devices are gathered here, once, except for exchanged
+    tables, which get theirs by an all-to-all. Pooling "mean" becomes "sum" with id weights that are
+    divided, since a device sees only some of a bag's ids.
 
     Args:
       sharding: of the tables.

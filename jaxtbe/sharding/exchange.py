@@ -1,4 +1,6 @@
-"""Rows to the devices of their samples, and gradients back to the devices of their rows, by an all-to-all each."""
+"""Rows to the devices of their samples, and gradients back to the devices of their rows, by an
+all-to-all each.
+"""
 
 from collections.abc import Sequence
 
@@ -24,9 +26,11 @@ def exchanged_lookup(
     id_weights,
     implementation,
 ) -> tuple[jax.Array, jax.Array]:
-    """On a device: f32[B/devices, columns], the activations of its samples, and zeros that depend on what was read.
+    """On a device: f32[B/devices, columns], the activations of its samples, and zeros that depend
+    on what was read.
 
-    The rows that its samples need come from all devices. Then they are a table, and pooling is that of one device.
+    The rows that its samples need come from all devices. Then they are a table, and pooling is that
+    of one device.
 
     Args:
       sharding: of the tables.
@@ -53,7 +57,9 @@ def exchanged_lookup(
 
 
 def _gather(tables: Sequence[jax.Array], wanted: Sequence[jax.Array], implementation) -> list[jax.Array]:
-    """f32[N, dim] for each table, the rows i32[N] that are wanted of it: one call for the tables of a dim."""
+    """f32[N, dim] for each table, the rows i32[N] that are wanted of it: one call for the tables of
+    a dim.
+    """
     out: dict[int, jax.Array] = {}
     for dim in dict.fromkeys(t.shape[1] for t in tables):
         same = [t for t, table in enumerate(tables) if table.shape[1] == dim]
@@ -66,7 +72,9 @@ def _gather(tables: Sequence[jax.Array], wanted: Sequence[jax.Array], implementa
 
 
 def all_to_all(sharding: Sharding, blocks: Sequence[jax.Array]) -> list[jax.Array]:
-    """Of each block f32[devices * capacity, dim] the k-th part to device k, in one collective; the parts of all in return."""
+    """Of each block f32[devices * capacity, dim] the k-th part to device k, in one collective; the
+    parts of all in return.
+    """
     n = sharding.devices
     flat = jnp.concatenate([b.reshape(n, -1) for b in blocks], axis=1)
     flat = jax.lax.all_to_all(flat, sharding.axis, split_axis=0, concat_axis=0, tiled=True)
@@ -75,8 +83,9 @@ def all_to_all(sharding: Sharding, blocks: Sequence[jax.Array]) -> list[jax.Arra
 
 
 def _own_offsets(sharding: Sharding, offsets: jax.Array, num_features: int) -> jax.Array:
-    """Offsets of the bags of a device's own samples. The last bag of a feature also covers the ids of later samples, which
-    the device takes for no ids."""
+    """Offsets of the bags of a device's own samples. The last bag of a feature also covers the ids
+    of later samples, which the device takes for no ids.
+    """
     batch = (offsets.shape[0] - 1) // num_features
     own = batch // sharding.devices
     begins = offsets[:-1].reshape(num_features, batch)
@@ -91,12 +100,14 @@ def exchange_gradients(
     lookup: UpdateLookup,
     id_weights: jax.Array | None,
 ) -> list[UpdateLookup]:
-    """On a device: what a lookup contributes to the device's rows of exchanged tables, a batch of single ids for each table.
+    """On a device: what a lookup contributes to the device's rows of exchanged tables, a batch of
+    single ids for each table.
 
     Args:
       sharding: of the tables.
       names, shapes: of all tables of the call, in its order.
-      lookup: ids and offsets of the whole batch, the gradients of the device's own samples, and sources in exchanged tables.
+      lookup: ids and offsets of the whole batch, the gradients of the device's own samples, and
+        sources in exchanged tables.
       id_weights: with the divisors of pooling "mean".
     """
     tables = list(dict.fromkeys(s.table for s in lookup.sources))
@@ -123,7 +134,9 @@ def _length(source: SourceLayout) -> int:
 
 
 def _gradients(sharding: Sharding, lookup: UpdateLookup, route: Route, k: int, capacity: int, dim: int) -> jax.Array:
-    """f32[devices * capacity, dim]: for each row that came of the k-th table, the gradient of the bag that it went into."""
+    """f32[devices * capacity, dim]: for each row that came of the k-th table, the gradient of the
+    bag that it went into.
+    """
     count, at, me = lookup.ids.shape[0], route.at, sharding.index()
     mine = (route.table == k) & (route.source == me)
     slots = sharding.devices * capacity
@@ -143,7 +156,9 @@ def _gradients(sharding: Sharding, lookup: UpdateLookup, route: Route, k: int, c
 
 
 def _single_ids(sharding, lookup: UpdateLookup, id_weights, route: Route, k: int, table: int, capacity: int, received):
-    """The device's own rows of the k-th table in the order of the batch, and their gradients: bags of one id."""
+    """The device's own rows of the k-th table in the order of the batch, and their gradients: bags
+    of one id.
+    """
     count = lookup.ids.shape[0]
     mine = (route.table == k) & (route.owner == sharding.index())
     position = jnp.nonzero(mine, size=received.shape[0], fill_value=count)[0]

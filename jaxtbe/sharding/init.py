@@ -23,7 +23,9 @@ def init_table(sharding: Sharding, table: Table, key: jax.Array) -> jax.Array:
 
 @functools.lru_cache(maxsize=1024)
 def _maker(sharding: Sharding, table: Table, split: bool, impl: Any) -> Any:
-    """The jitted function from the data of a key to a table, compiled once however often it is asked for."""
+    """The jitted function from the data of a key to a table, compiled once however often it is
+    asked for.
+    """
     place = sharding.named(sharding.split if split else P())
     if table.initializer is not None or not split:
         return jax.jit(lambda data: table.init(jax.random.wrap_key_data(data, impl=impl)), out_shardings=place)

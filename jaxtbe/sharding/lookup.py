@@ -1,5 +1,6 @@
-"""The lookup over a mesh: each device reads its own rows for all samples. Sums go back by a reduce-scatter, or rows by an
-all-to-all."""
+"""The lookup over a mesh: each device reads its own rows for all samples. Sums go back by a
+reduce-scatter, or rows by an all-to-all.
+"""
 
 import dataclasses
 from typing import Any
@@ -31,7 +32,9 @@ def check_batch_size(sharding: Sharding, batch_size: int) -> None:
 def sharded_lookup(
     sharding: Sharding, spec, tables, ids, offsets, id_weights
 ) -> tuple[dict[str, jax.Array], jax.Array]:
-    """Activations by feature, split over samples, and faults i32[F, 2]. The batch is whole on every device."""
+    """Activations by feature, split over samples, and faults i32[F, 2]. The batch is whole on every
+    device.
+    """
     batch = (offsets.shape[0] - 1) // len(spec.features)
     check_batch_size(sharding, batch)
 
@@ -63,7 +66,9 @@ def _summed(layout):
 
 
 def _group_ids(sharding: Sharding, group, rows: Rows, ids, offsets):
-    """The ids that a device reads: of its own rows, or in replicated tables those of its own samples."""
+    """The ids that a device reads: of its own rows, or in replicated tables those of its own
+    samples.
+    """
     of_group = np.asarray([l.table >= 0 for l in group.layout])
     block = take_block(sharding, Rows(rows.whole * of_group, rows.block * of_group), ids, offsets)
     if group.split:

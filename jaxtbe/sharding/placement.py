@@ -23,9 +23,11 @@ class Sharding:
 
     Args:
       mesh: the devices.
-      axis: the mesh axes that rows and samples are split over, in equal consecutive blocks. Along others all is replicated.
+      axis: the mesh axes that rows and samples are split over, in equal consecutive blocks. Along
+        others all is replicated.
       replicated: names of the tables that every device holds whole.
-      peer_capacity: (name, rows) of the tables whose rows travel by an all-to-all: how many, from one device to another.
+      peer_capacity: (name, rows) of the tables whose rows travel by an all-to-all: how many, from
+        one device to another.
     """
 
     mesh: Mesh
@@ -73,7 +75,9 @@ class Sharding:
         return self.on_each_device(lambda: jnp.zeros(local, dtype), (), spec)
 
     def _lay(self, spec: P, tree: Any) -> Any:
-        """In a mesh of explicit axes, arrays must be placed as they are asked for. In others, shard_map sees to it."""
+        """In a mesh of explicit axes, arrays must be placed as they are asked for. In others,
+        shard_map sees to it.
+        """
         if AxisType.Explicit not in self.mesh.axis_types:
             return tree
         return jax.tree.map(lambda x: jax.sharding.reshard(x, self.named(spec)), tree)

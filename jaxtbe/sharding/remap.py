@@ -1,4 +1,6 @@
-"""Hashed tables over a mesh: each device serves the ids of its own buckets, by the same code as a single device."""
+"""Hashed tables over a mesh: each device serves the ids of its own buckets, by the same code as a
+single device.
+"""
 
 import dataclasses
 from typing import Any
@@ -23,7 +25,9 @@ def _own_ids(sharding: Sharding, config: zch.Zch, ids: jax.Array) -> jax.Array:
 
 
 def _whole_rows(sharding: Sharding, rows: jax.Array, slots: int) -> jax.Array:
-    """i32[N]: each position has a row on at most one device, which all get to know, counted in the whole table."""
+    """i32[N]: each position has a row on at most one device, which all get to know, counted in the
+    whole table.
+    """
     return jax.lax.pmax(jnp.where(rows >= 0, rows + sharding.index() * slots, -1), sharding.axis)
 
 
@@ -62,7 +66,9 @@ def sharded_remap(sharding: Sharding, state: zch.ZchState, ids, offsets, *, zch_
 
 
 def sharded_find(sharding: Sharding, state: zch.ZchState, ids, offsets, *, zch_config: zch.Zch, access, implementation):
-    """`jaxtbe.zch.find` of a table whose buckets are split over devices: rows i32[N] and status i8[N]."""
+    """`jaxtbe.zch.find` of a table whose buckets are split over devices: rows i32[N] and status
+    i8[N].
+    """
     local_config = zch.shard_config(zch_config, sharding.devices)
 
     def on_device(state, ids, offsets):

@@ -1,4 +1,6 @@
-"""For each position: the device that needs its row, the one that has it, and its place in what they exchange."""
+"""For each position: the device that needs its row, the one that has it, and its place in what they
+exchange.
+"""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -54,7 +56,9 @@ def make_route(
 
 
 def mark_overflow(sharding: Sharding, spec, bags: Bags) -> Bags:
-    """The batch, whole on every device, with `OVERFLOW` for the ids that find no room: they read and train nothing."""
+    """The batch, whole on every device, with `OVERFLOW` for the ids that find no room: they read
+    and train nothing.
+    """
     if not sharding.peer_capacity:
         return bags
     names = [name for name, _ in sharding.peer_capacity]

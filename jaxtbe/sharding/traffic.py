@@ -11,8 +11,9 @@ _WORD = 4  # bytes of an int32 or float32
 class StepBytes(NamedTuple):
     """Bytes of the whole arrays that travel in one step.
 
-    With n devices, a device receives (n-1)/n of what is gathered (`ids`, `gradients`), reduce-scattered (`activations`) or
-    exchanged (`exchanged`), and about 2(n-1)/n of what is reduced to all (`rows`).
+    With n devices, a device receives (n-1)/n of what is gathered (`ids`, `gradients`),
+    reduce-scattered (`activations`) or exchanged (`exchanged`), and about 2(n-1)/n of what is
+    reduced to all (`rows`).
     """
 
     ids: int
@@ -44,7 +45,8 @@ def step_bytes(
     update_mask: bool = False,
     spread: bool = True,
 ) -> StepBytes:
-    """The bytes of one step's collectives: remap, lookup and update. Those of dense parameters are their own size.
+    """The bytes of one step's collectives: remap, lookup and update. Those of dense parameters are
+    their own size.
 
     Args:
       emb: an `EmbeddingBags`, of one device or over a mesh.
@@ -54,7 +56,8 @@ def step_bytes(
       replicated: tables that every device holds whole; None: those of `emb`.
       peer_capacity: of tables whose rows travel, as in `EmbeddingBags.shard`; None: that of `emb`.
       id_weights, update_mask: whether batches have them.
-      spread: whether samples are split over the devices (`EmbeddingBags.global_bags`), or every device has the whole batch.
+      spread: whether samples are split over the devices (`EmbeddingBags.global_bags`), or every
+        device has the whole batch.
 
     Returns:
       A `StepBytes`.

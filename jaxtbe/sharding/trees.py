@@ -1,4 +1,6 @@
-"""Where the arrays of a training state are placed: parameters, optimizer states, hashed tables and batches."""
+"""Where the arrays of a training state are placed: parameters, optimizer states, hashed tables and
+batches.
+"""
 
 from typing import Any
 
@@ -11,7 +13,9 @@ from jaxtbe.sharding.placement import Sharding
 
 
 def shardings_of(sharding: Sharding, spec, tree: Any) -> Any:
-    """A `NamedSharding` for each leaf: arrays stored under a table's name that have its rows are placed as the table is."""
+    """A `NamedSharding` for each leaf: arrays stored under a table's name that have its rows are
+    placed as the table is.
+    """
 
     def of_leaf(path, leaf):
         names = {getattr(key, "key", getattr(key, "name", None)) for key in path}

@@ -1,4 +1,6 @@
-"""Updates over a mesh: each device changes its own rows, by the same code as a single device, from a gradient it gathers."""
+"""Updates over a mesh: each device changes its own rows, by the same code as a single device, from
+a gradient it gathers.
+"""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -21,7 +23,9 @@ def lookup_specs(sharding: Sharding, lookups: Sequence[UpdateLookup]) -> list[Up
 
 
 def row_specs(sharding: Sharding, table: str, rows: int, tree: Any) -> Any:
-    """Of arrays that belong to a table: those with its rows are placed as it is, the others are whole on every device."""
+    """Of arrays that belong to a table: those with its rows are placed as it is, the others are
+    whole on every device.
+    """
     return jax.tree.map(lambda x: sharding.spec_of(table) if jnp.shape(x)[:1] == (rows,) else P(), tree)
 
 
@@ -42,7 +46,8 @@ def update_on_devices(
     tokens: Sequence[jax.Array] = (),
     more: Any = (),
 ) -> Any:
-    """`change(lookups, arrays, tokens, more)` on each device, with its blocks and its share of the lookups.
+    """`change(lookups, arrays, tokens, more)` on each device, with its blocks and its share of the
+    lookups.
 
     Args:
       sharding: of the tables.
@@ -78,7 +83,9 @@ def local_shapes(sharding: Sharding, names: Sequence[str], shapes: Sequence[tupl
 
 
 def sharded_square_norms(sharding: Sharding, square_norms: Callable, names, shapes, lookups) -> jax.Array:
-    """f32[tables]: `square_norms(lookups, shapes)` of each device's rows, summed over the devices that split a table."""
+    """f32[tables]: `square_norms(lookups, shapes)` of each device's rows, summed over the devices
+    that split a table.
+    """
     split = jnp.asarray([sharding.is_split(n) for n in names])
 
     def on_device(lookups):

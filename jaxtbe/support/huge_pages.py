@@ -11,11 +11,12 @@ _MADV_HUGEPAGE, _MADV_COLLAPSE = 14, 25  # <linux/mman.h>; collapsing needs Linu
 
 
 def use_huge_pages(tree: Any, at_least: int = 2**25) -> int:
-    """Moves large CPU arrays onto huge pages, in place: random rows then cost fewer page-table walks.
+    """Moves large CPU arrays onto huge pages, in place: random rows then cost fewer page-table
+    walks.
 
-    Call it once, after `init` or after restoring a checkpoint: donated tables keep their memory from step to step. Worth it
-    from a gigabyte on; docs/performance.md has numbers. Values do not change, and where the system has no such pages nothing
-    happens.
+    Call it once, after `init` or after restoring a checkpoint: donated tables keep their memory
+    from step to step. Worth it from a gigabyte on; docs/performance.md has numbers. Values do not
+    change, and where the system has no such pages nothing happens.
 
     Args:
       tree: a pytree of arrays, `(params, opt_state)` for instance.
@@ -36,7 +37,9 @@ def use_huge_pages(tree: Any, at_least: int = 2**25) -> int:
 
 
 def _move(libc: Any, array: jax.Array) -> int:
-    """Moves the whole huge pages inside one buffer. Returns their bytes, or 0 where the system declines."""
+    """Moves the whole huge pages inside one buffer. Returns their bytes, or 0 where the system
+    declines.
+    """
     if next(iter(array.devices())).platform != "cpu":
         return 0
     jax.block_until_ready(array)

@@ -12,8 +12,9 @@ from types import FrameType
 def hold_interrupts() -> Iterator[None]:
     """Holds back SIGINT (Ctrl-C) while its block runs, and delivers it at the end.
 
-    A step with donated arguments deletes the old parameters before its results are assigned: an interrupt in between leaves
-    neither. With the step and the assignment inside the block, the last results are always there.
+    A step with donated arguments deletes the old parameters before its results are assigned: an
+    interrupt in between leaves neither. With the step and the assignment inside the block, the last
+    results are always there.
 
     Other threads than the main one get no signals; there it does nothing. It may be nested.
 

@@ -14,7 +14,8 @@ def lazy_names(
 
     Args:
       package: its `__name__`.
-      modules: each name to the full name of the module that has it. An entry named like its module resolves to the module itself.
+      modules: each name to the full name of the module that has it. An entry named like its module
+        resolves to the module itself.
       shown: modules within the package that are public: `dir` hides the others.
     """
 

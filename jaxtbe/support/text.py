@@ -1,4 +1,6 @@
-"""How arrays, sizes and tables read as text. Nothing waits for a device, and no array's values are shown."""
+"""How arrays, sizes and tables read as text. Nothing waits for a device, and no array's values are
+shown.
+"""
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,4 +1,6 @@
-"""`TableOptimizerState`: the state of a table optimizer, found wherever it is held in an optimizer state."""
+"""`TableOptimizerState`: the state of a table optimizer, found wherever it is held in an optimizer
+state.
+"""
 
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
@@ -15,7 +17,8 @@ class TableOptimizerState(NamedTuple):
     Args:
       count: i32[], steps taken.
       tables: the params tree, with {table: {state: array}} in place of each `EmbeddingParams`.
-      faults: the params tree, with an i32[T, 4] in place of each `EmbeddingParams`. See `jaxtbe.check`.
+      faults: the params tree, with an i32[T, 4] in place of each `EmbeddingParams`. See
+        `jaxtbe.check`.
     """
 
     count: jax.Array  # type: ignore[assignment]  # optax's name, which tuples use too

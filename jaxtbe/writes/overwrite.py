@@ -11,12 +11,14 @@ API = "jaxtbe.Overwrite"
 class Overwrite:
     """The update of a table that is trained in place: `old + Overwrite(new)` is `new`.
 
-    `optax.apply_updates`, Equinox's, and `jax.tree.map(lambda p, u: p + u, params, updates)` store the new table without a
-    further addition or copy. Any other use is an error: a transformation behind a table optimizer would scale or clip whole
-    tables. It is no pytree, so that no `tree.map` reaches the array, and so it cannot leave a jitted function: apply updates in
-    the function that made them.
+    `optax.apply_updates`, Equinox's, and `jax.tree.map(lambda p, u: p + u, params, updates)` store
+    the new table without a further addition or copy. Any other use is an error: a transformation
+    behind a table optimizer would scale or clip whole tables. It is no pytree, so that no
+    `tree.map` reaches the array, and so it cannot leave a jitted function: apply updates in the
+    function that made them.
 
-    It knows the old table: added to any other array, an accumulator of a transformation for instance, it is an error.
+    It knows the old table: added to any other array, an accumulator of a transformation for
+    instance, it is an error.
 
     Args:
       value: the new table, dtype[rows, dim].

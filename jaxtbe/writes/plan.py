@@ -26,8 +26,8 @@ def plan_update(
       bags: what was looked up.
       d_acts: feature to the gradient of its activations. Features left out write nothing.
       tables: the tables of the call, in its order.
-      as_values: `d_acts` are values to store: id weights and the divisor of pooling "mean" do not apply. So are those of
-        write_only features.
+      as_values: `d_acts` are values to store: id weights and the divisor of pooling "mean" do not
+        apply. So are those of write_only features.
     """
     features = [f for f in spec.writing_features if f.table in tables and f.name in d_acts]
     if not features:
@@ -87,7 +87,9 @@ def _check_gradient(spec: Spec, bags: Bags, feature: Feature, gradient: jax.Arra
 
 
 def split_by_rows(tables: Iterable[tuple[str, int]]) -> list[tuple[str, ...]]:
-    """The names of tables, given with their rows, in groups that one call each can serve: `MAX_ROWS` rows at most."""
+    """The names of tables, given with their rows, in groups that one call each can serve:
+    `MAX_ROWS` rows at most.
+    """
     groups: list[list[str]] = []
     total = 0
     for name, rows in tables:

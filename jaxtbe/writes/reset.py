@@ -130,7 +130,9 @@ def _reset_state(spec: Spec, name: str, weights: jax.Array, state: Any, report: 
 
 
 def map_row_states(change: Callable[[jax.Array, Any], jax.Array], state: Any) -> Any:
-    """`change(array, initial)` of each state of a table, `initial` being the number that it begins with, or None: the row."""
+    """`change(array, initial)` of each state of a table, `initial` being the number that it begins
+    with, or None: the row.
+    """
     if "initial" not in state:  # of a rule: states begin with zeros
         return {k: change(array, 0.0) for k, array in state.items()}
     leaves = [change(a, i) for a, i in zip(jax.tree.leaves(state["inner"]), state["initial"], strict=True)]

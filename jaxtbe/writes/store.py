@@ -20,7 +20,9 @@ def store(
     *,
     duplicates: tuple[str, ...],
 ) -> dict[str, jax.Array]:
-    """The named tables, which are of one dtype, with the rows of `share` stored: `ops.assign` on one device or many."""
+    """The named tables, which are of one dtype, with the rows of `share` stored: `ops.assign` on
+    one device or many.
+    """
 
     def assign(shares, arrays, tokens, _):
         return ops.assign(arrays, shares, tokens, duplicates=duplicates, implementation=spec.implementation)

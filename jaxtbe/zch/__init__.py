@@ -1,4 +1,6 @@
-"""Hashed ZCH: tables that are keyed by raw 64-bit ids. One table at a time; `EmbeddingBags` does it for all of its tables."""
+"""Hashed ZCH: tables that are keyed by raw 64-bit ids. One table at a time; `EmbeddingBags` does it
+for all of its tables.
+"""
 
 from typing import TYPE_CHECKING
 

@@ -22,26 +22,32 @@ _CHOICES: dict[str, tuple[str | None, ...]] = {
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class Zch:
-    """Keys a table by raw 64-bit ids: an open-addressing hash table whose slot numbers are the table's row numbers.
+    """Keys a table by raw 64-bit ids: an open-addressing hash table whose slot numbers are the
+    table's row numbers.
 
-    Hash and probe order are those of FBGEMM's `zero_collision_hash` and TorchRec's multi-probe ZCH, so that filled tables can
-    be exchanged. The insert is deterministic: the same bits for any number of threads and on any backend.
+    Hash and probe order are those of FBGEMM's `zero_collision_hash` and TorchRec's multi-probe ZCH,
+    so that filled tables can be exchanged. The insert is deterministic: the same bits for any
+    number of threads and on any backend.
 
     Args:
       max_probe: how many slots of its window an id may live in, at least 1.
-      buckets: equal parts of the table, and an id never leaves its own. A table can be spread over any number of devices that
-        divides it. The table's rows must be a multiple of it.
-      policy: which occupied slots a new id may take. None: none. `"ttl"`: the nearest to its home that is empty or whose id has
-        expired. `"lru"`: the nearest empty one, else the one longest unseen among the expired.
-      ttl: how long an id stays after it was last seen, in the unit of `now`: it has expired at `now` if it was last seen
-        before `now - ttl`. `"ttl"` needs it; for `"lru"` the default is 0: anything not seen at this `now`.
-      on_full: the row of an id that has no slot. `"miss"`: none, it reads as zeros and trains nothing. `"share"`: that of its
-        home slot, which belongs to another id. `"reserved"`: one of the bucket's reserved rows.
+      buckets: equal parts of the table, and an id never leaves its own. A table can be spread over
+        any number of devices that divides it. The table's rows must be a multiple of it.
+      policy: which occupied slots a new id may take. None: none. `"ttl"`: the nearest to its home
+        that is empty or whose id has expired. `"lru"`: the nearest empty one, else the one longest
+        unseen among the expired.
+      ttl: how long an id stays after it was last seen, in the unit of `now`: it has expired at
+        `now` if it was last seen before `now - ttl`. `"ttl"` needs it; for `"lru"` the default is
+        0: anything not seen at this `now`.
+      on_full: the row of an id that has no slot. `"miss"`: none, it reads as zeros and trains
+        nothing. `"share"`: that of its home slot, which belongs to another id. `"reserved"`: one of
+        the bucket's reserved rows.
       reserved: rows of each bucket that hold no ids, with `on_full="reserved"`.
       admit_after: occurrences within one batch that a new id needs to be inserted, at least 1.
       track_counts: count the occurrences of each id since it was inserted.
-      priority: which of two new ids gets a slot that both want: `"id"`, the smaller one as a signed number (the result then
-        does not depend on the order of the batch), or `"first"`, the one seen first in (feature, sample, position) order.
+      priority: which of two new ids gets a slot that both want: `"id"`, the smaller one as a signed
+        number (the result then does not depend on the order of the batch), or `"first"`, the one
+        seen first in (feature, sample, position) order.
 
     Raises:
       TypeError: a number that is no int.

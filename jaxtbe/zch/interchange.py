@@ -1,4 +1,6 @@
-"""Tables to and from the layout of FBGEMM's `zero_collision_hash` and TorchRec's hashed ZCH, in NumPy."""
+"""Tables to and from the layout of FBGEMM's `zero_collision_hash` and TorchRec's hashed ZCH, in
+NumPy.
+"""
 
 import jax.numpy as jnp
 import numpy as np
@@ -19,7 +21,8 @@ def to_fbgemm(state: ZchState) -> tuple[np.ndarray, np.ndarray]:
       state: of the table.
 
     Returns:
-      identities int64[slots, 1] and metadata int32[slots, 1] (the eviction scores), -1 in empty slots.
+      identities int64[slots, 1] and metadata int32[slots, 1] (the eviction scores), -1 in empty
+      slots.
     """
     identities = unpack_ids(np.array(state.identities))
     return identities[:, None], np.array(state.last_seen)[:, None]
@@ -29,16 +32,19 @@ def from_fbgemm(zch: Zch, identities: np.ndarray, metadata: np.ndarray | None = 
     """Takes over a table in FBGEMM's layout, after checking that lookups here will find its ids.
 
     Args:
-      zch: the configuration that the table was filled with: its buckets, reserved rows, and at least its max_probe.
+      zch: the configuration that the table was filled with: its buckets, reserved rows, and at
+        least its max_probe.
       identities: int64[slots, 1] or int64[slots], -1 in empty slots.
-      metadata: int32[slots, 1] or int32[slots], the eviction scores; None: every id gets the score 0.
+      metadata: int32[slots, 1] or int32[slots], the eviction scores; None: every id gets the score
+        0.
 
     Returns:
       A `ZchState`, with counts of 1 where `zch.track_counts`.
 
     Raises:
       TypeError: another dtype.
-      ValueError: shapes that do not fit; an id in a slot outside its window, or beyond an empty slot; an id stored twice.
+      ValueError: shapes that do not fit; an id in a slot outside its window, or beyond an empty
+        slot; an id stored twice.
     """
     api = "jaxtbe.zch.from_fbgemm"
     ids = _column(api, "identities", identities, np.int64)
@@ -66,7 +72,9 @@ def _column(api: str, name: str, array: np.ndarray, dtype) -> np.ndarray:
 
 
 def _check_places(api: str, zch: Zch, ids: np.ndarray, held: np.ndarray) -> None:
-    """Every id must be in its window with no empty slot before it, where lookups stop; and only once."""
+    """Every id must be in its window with no empty slot before it, where lookups stop; and only
+    once.
+    """
     slots = np.flatnonzero(held)
     bucket_slots = ids.size // zch.buckets
     block = bucket_slots - zch.reserved

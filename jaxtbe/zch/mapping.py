@@ -30,9 +30,11 @@ class ZchReport:
       evicted: i32[N]: the slots whose id was replaced, ascending, then -1.
       evicted_ids: u32[N, 2]: the ids that hold those slots now, then -1.
       counters: i32[len(jaxtbe.ops.COUNTERS)].
-      evicted_age: f32[]: the sum over the replaced ids of the time since they were last seen, in the unit of `now`.
-      now_fell: i32[]: 1 if `now` was before that of an earlier remap, else 0: time runs forward, and an id seen then may be
-        evicted too late or too early. None where the state does not know.
+      evicted_age: f32[]: the sum over the replaced ids of the time since they were last seen, in
+        the unit of `now`.
+      now_fell: i32[]: 1 if `now` was before that of an earlier remap, else 0: time runs forward,
+        and an id seen then may be evicted too late or too early. None where the state does not
+        know.
     """
 
     status: Any
@@ -59,29 +61,35 @@ def remap(
     scores: Any = None,
     implementation: Implementation | None = None,
 ) -> tuple[ZchState, jax.Array, ZchReport]:
-    """Finds the rows of a batch's raw ids in one table, inserts ids that are new, and evicts what has expired.
+    """Finds the rows of a batch's raw ids in one table, inserts ids that are new, and evicts what
+    has expired.
 
-    The state changes in place where it is donated. Features whose access is "read_only", and positions whose `update_mask` is
-    False, only look: they never insert, evict, refresh, count or protect. They see the table as it is after the batch. The
-    result is deterministic for any number of threads. Not differentiable.
+    The state changes in place where it is donated. Features whose access is "read_only", and
+    positions whose `update_mask` is False, only look: they never insert, evict, refresh, count or
+    protect. They see the table as it is after the batch. The result is deterministic for any number
+    of threads. Not differentiable.
 
     Args:
       state: of the table.
-      ids: u32[N, 2], what `jaxtbe.pack_ids` made of int64 ids; or int64[N] as a device array, where JAX runs with x64. -1: no
-        id.
-      offsets: i32[F*B+1], feature-major: feature f of sample b has the ids [offsets[f*B+b], offsets[f*B+b+1]).
+      ids: u32[N, 2], what `jaxtbe.pack_ids` made of int64 ids; or int64[N] as a device array, where
+        JAX runs with x64. -1: no id.
+      offsets: i32[F*B+1], feature-major: feature f of sample b has the ids [offsets[f*B+b],
+        offsets[f*B+b+1]).
       zch: static, the table's configuration.
-      access: static, for each of the F features "read_write", "read_only", "write_only", or None: of another table.
-      now: i32[], the time, in any unit. It must not fall; the report says where it did. Never the wall clock.
-      ttl: i32[] in the unit of `now`, or None: that of `zch`. An id seen now has the eviction score `now + ttl`, and may be
-        evicted once its score is below a later `now`.
+      access: static, for each of the F features "read_write", "read_only", "write_only", or None:
+        of another table.
+      now: i32[], the time, in any unit. It must not fall; the report says where it did. Never the
+        wall clock.
+      ttl: i32[] in the unit of `now`, or None: that of `zch`. An id seen now has the eviction score
+        `now + ttl`, and may be evicted once its score is below a later `now`.
       update_mask: bool[N], or None: all True.
       scores: i32[N], eviction scores for each position in place of `now + ttl`, or None.
-      implementation: static, "native", "xla" (the sequential specification in NumPy, on the host), or None (native where
-        there are kernels).
+      implementation: static, "native", "xla" (the sequential specification in NumPy, on the host),
+        or None (native where there are kernels).
 
     Returns:
-      The new state; rows i32[N], -1 for ids that have none and for positions of other tables; and a `ZchReport`.
+      The new state; rows i32[N], -1 for ids that have none and for positions of other tables; and a
+      `ZchReport`.
 
     Raises:
       TypeError: int64 NumPy ids, which JAX would cut to 32 bits, or another wrong dtype.
@@ -122,13 +130,14 @@ def find(
 
     Args:
       state: of the table.
-      ids, offsets, access: as for `remap`; any access but None (another table) means the same here. Without offsets all ids
-        are of one feature.
+      ids, offsets, access: as for `remap`; any access but None (another table) means the same here.
+        Without offsets all ids are of one feature.
       zch: static, the table's configuration.
       implementation: static, "native", "xla" or None (native where there are kernels).
 
     Returns:
-      rows i32[N], -1 for ids that have none and for positions of other tables; and status i8[N], a `jaxtbe.ops.ZchStatus` each.
+      rows i32[N], -1 for ids that have none and for positions of other tables; and status i8[N], a
+      `jaxtbe.ops.ZchStatus` each.
 
     Raises:
       TypeError, ValueError: as `remap` does.
@@ -143,14 +152,16 @@ def find(
 
 
 def find_report(state: ZchState, status: jax.Array) -> ZchReport:
-    """What a `find` saw, in the form of what a remap did: for `ZchMetrics`, or for the hit rate of one batch.
+    """What a `find` saw, in the form of what a remap did: for `ZchMetrics`, or for the hit rate of
+    one batch.
 
     Args:
       state: of the table.
       status: i8[N], what `find` returned.
 
     Returns:
-      A `ZchReport` whose counters say positions, read hits, read misses and occupancy; nothing was evicted.
+      A `ZchReport` whose counters say positions, read hits, read misses and occupancy; nothing was
+      evicted.
     """
     hits, misses = (jnp.sum(status == code, dtype=jnp.int32) for code in (ZchStatus.READ_HIT, ZchStatus.READ_MISS))
     values = {"positions": hits + misses, "read_hits": hits, "read_misses": misses, "occupancy": state.occupancy}

@@ -14,8 +14,8 @@ _LATEST = ("occupancy",)  # not a sum: the last value counts
 class ZchMetrics:
     """Adds up the reports of remaps, for each table, without waiting for the device.
 
-    Reports are kept as device scalars and added on the host later: when they are read, or when they are so old that their step
-    is long done. Sums are exact Python integers.
+    Reports are kept as device scalars and added on the host later: when they are read, or when they
+    are so old that their step is long done. Sums are exact Python integers.
 
     Args:
       rows: table name to its rows, for the load. Other tables show none.
@@ -46,7 +46,8 @@ class ZchMetrics:
         """Adds one step.
 
         Args:
-          reports: table name to what `remap` returned; or, from `lax.scan`, to reports with the steps as leading axes.
+          reports: table name to what `remap` returned; or, from `lax.scan`, to reports with the
+            steps as leading axes.
         """
         for name, report in reports.items():
             table = self._tables.setdefault(name, _TableMetrics())
@@ -57,9 +58,9 @@ class ZchMetrics:
     def scalars(self) -> dict[str, int | float]:
         """`zch/<table>/<name>` to a number. Waits for the steps that were added.
 
-        Counters are sums over all steps, `occupancy` is the last value, `now_falls` how often `now` was before an earlier one;
-        `hit_rate` (of positions that write),
-        `read_hit_rate`, `load` and `mean_evicted_age` (in the unit of `now`) are left out where they have no meaning.
+        Counters are sums over all steps, `occupancy` is the last value, `now_falls` how often `now`
+        was before an earlier one; `hit_rate` (of positions that write), `read_hit_rate`, `load` and
+        `mean_evicted_age` (in the unit of `now`) are left out where they have no meaning.
         """
         scalars: dict[str, int | float] = {}
         for name, table in self._tables.items():

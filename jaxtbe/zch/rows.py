@@ -1,4 +1,6 @@
-"""Puts the rows of several tables together: each remap fills the positions of its own table and leaves -1 elsewhere."""
+"""Puts the rows of several tables together: each remap fills the positions of its own table and
+leaves -1 elsewhere.
+"""
 
 import functools
 
@@ -10,7 +12,9 @@ TOO_LARGE = 2**31 - 1
 
 
 def merge_rows(*rows: jax.Array) -> jax.Array:
-    """i32[N]: of each position the row that its table gave it, or -1. Every position belongs to at most one table."""
+    """i32[N]: of each position the row that its table gave it, or -1. Every position belongs to at
+    most one table.
+    """
     return functools.reduce(jnp.maximum, rows)
 
 
@@ -23,8 +27,8 @@ def row_numbers(ids: jax.Array, offsets: jax.Array, plain: tuple[bool, ...]) -> 
       plain: static, for each of the F features whether its ids are row numbers.
 
     Returns:
-      i32[N]: the id; -1 for negative ids and for positions of other features. An id that no int32 holds becomes 2**31 - 1,
-      which is a fault in every table.
+      i32[N]: the id; -1 for negative ids and for positions of other features. An id that no int32
+      holds becomes 2**31 - 1, which is a fault in every table.
     """
     low = jax.lax.bitcast_convert_type(ids[:, 0], jnp.int32)
     high = jax.lax.bitcast_convert_type(ids[:, 1], jnp.int32)

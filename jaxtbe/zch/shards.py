@@ -13,7 +13,8 @@ from jaxtbe.zch.state import ZchState
 
 
 def shard_of(ids: np.ndarray, zch: Zch, devices: int) -> np.ndarray:
-    """i64[N]: the device that holds the bucket of each id int64[N], of `devices` that share the buckets evenly.
+    """i64[N]: the device that holds the bucket of each id int64[N], of `devices` that share the
+    buckets evenly.
 
     On its device the id is looked up with `shard_config(zch, devices)`.
     """
@@ -23,10 +24,11 @@ def shard_of(ids: np.ndarray, zch: Zch, devices: int) -> np.ndarray:
 
 
 def shard_config(zch: Zch, devices: int) -> Zch:
-    """The configuration of one device's part of a table: its share of the buckets, and all else the same.
+    """The configuration of one device's part of a table: its share of the buckets, and all else the
+    same.
 
-    The buckets of a device are consecutive and their number divides that of the whole, so the bucket within the part is
-    the id modulo the part's buckets.
+    The buckets of a device are consecutive and their number divides that of the whole, so the
+    bucket within the part is the id modulo the part's buckets.
     """
     _check_devices("jaxtbe.zch.shard_config", zch, devices)
     return dataclasses.replace(zch, buckets=zch.buckets // devices)
@@ -37,12 +39,13 @@ def reshard(
 ) -> tuple[list[ZchState], list[Any]]:
     """Moves a table from `from_devices` parts to `to_devices` parts.
 
-    Parts hold consecutive rows; each has whole buckets. Every row keeps its number in the whole table, every id its row, and
-    every further step its result.
+    Parts hold consecutive rows; each has whole buckets. Every row keeps its number in the whole
+    table, every id its row, and every further step its result.
 
     Args:
       states: for each device its part of the ZCH.
-      params: for each device a pytree of arrays [rows/from_devices, ...]: its part of the table and of optimizer states.
+      params: for each device a pytree of arrays [rows/from_devices, ...]: its part of the table and
+        of optimizer states.
       from_devices: how many parts there are; it divides `zch.buckets`.
       to_devices: how many there shall be; it divides `zch.buckets`.
       zch: the configuration of the whole table.

@@ -1,4 +1,6 @@
-"""The configuration of hashed tables as JSON, to be stored with a checkpoint and compared before it is used."""
+"""The configuration of hashed tables as JSON, to be stored with a checkpoint and compared before it
+is used.
+"""
 
 import dataclasses
 import json
@@ -27,7 +29,8 @@ def to_json(tables: Tables) -> str:
     """JSON text that says how the tables are laid out.
 
     Args:
-      tables: `EmbeddingBags.tables`, or other `jaxtbe.Table`s, of which those with a ZCH count; or table name to (rows, Zch).
+      tables: `EmbeddingBags.tables`, or other `jaxtbe.Table`s, of which those with a ZCH count; or
+        table name to (rows, Zch).
 
     Example:
       >>> import jaxtbe
@@ -49,14 +52,15 @@ def from_json(text: str, expected: Tables | None = None) -> dict[str, TableLayou
 
     Args:
       text: the JSON.
-      expected: what the arrays will be used with, in the form that `to_json` takes; or None: not compared.
+      expected: what the arrays will be used with, in the form that `to_json` takes; or None: not
+        compared.
 
     Returns:
       Table name to `TableLayout`.
 
     Raises:
-      ValueError: no such text, another version, or something that differs from what is expected: names the table, the
-        option, and both values.
+      ValueError: no such text, another version, or something that differs from what is expected:
+        names the table, the option, and both values.
     """
     api = "jaxtbe.zch.from_json"
     try:

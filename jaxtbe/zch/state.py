@@ -18,7 +18,8 @@ class ZchState:
     """The slots of one table: plain integer arrays, a pytree, kept apart from the float parameters.
 
     Args:
-      identities: u32[slots, 2]: the id that each slot holds, as the two words of an int64, the low one first. All ones: empty.
+      identities: u32[slots, 2]: the id that each slot holds, as the two words of an int64, the low
+        one first. All ones: empty.
       last_seen: i32[slots]: the eviction score, in the unit of `now`. -1 in an empty slot.
       counts: i32[slots]: occurrences since the id was inserted, or None without `track_counts`.
       occupancy: i32[]: how many slots are taken.

@@ -21,17 +21,19 @@ _LOOK = "Look at the instructions around it: step.lower(...).compile().as_text()
 def check_in_place(step: Any, *args: Any, **kwargs: Any) -> InPlaceReport:
     """Says whether a jitted step copies tables, or computes arrays of their size, and why.
 
-    The step is lowered and compiled, not run: nothing is donated and no array is read. It looks at the tables of
-    `EmbeddingParams`, at the states of the optimizers of `jaxtbe.optim` and at ZCH states; where there are none of them, at all
-    arrays of 1 MiB or more that come back with the same shape. What compilation cannot see is a NumPy view of a table that is
-    alive when the step is called: it turns donation into a copy as well.
+    The step is lowered and compiled, not run: nothing is donated and no array is read. It looks at
+    the tables of `EmbeddingParams`, at the states of the optimizers of `jaxtbe.optim` and at ZCH
+    states; where there are none of them, at all arrays of 1 MiB or more that come back with the
+    same shape. What compilation cannot see is a NumPy view of a table that is alive when the step
+    is called: it turns donation into a copy as well.
 
     Args:
       step: what `jax.jit` returned, with its `donate_argnums`.
       *args, **kwargs: what it is called with: arrays, or `jax.ShapeDtypeStruct`s in place of them.
 
     Returns:
-      An `InPlaceReport`: `print(report)` shows everything, and `assert report.in_place, report` suits a test.
+      An `InPlaceReport`: `print(report)` shows everything, and `assert report.in_place, report`
+      suits a test.
 
     Raises:
       TypeError: a function that is not jitted.
@@ -137,7 +139,9 @@ def _merge(findings: list[Finding]) -> Finding:
 
 
 def _dense(program: Program, leaves: list[Leaf], everything: list[Leaf]) -> list[Finding]:
-    """Table-sized arrays. Tables no longer than some other argument are left out: activations may have their shape."""
+    """Table-sized arrays. Tables no longer than some other argument are left out: activations may
+    have their shape.
+    """
     longest = max((x.shape[1][0] for x in everything if x.kind == "argument" and x.shape and x.shape[1]), default=0)
     leaves = [x for x in leaves if x.shape is not None and len(x.shape[1]) > 1 and x.shape[1][0] > longest]
     by_dims: dict[tuple[int, ...], list[Leaf]] = {}

@@ -1,4 +1,6 @@
-"""Why a compiled program copies an array: what else uses the old value, found from the instructions around the copy."""
+"""Why a compiled program copies an array: what else uses the old value, found from the instructions
+around the copy.
+"""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -82,7 +84,9 @@ def _title(instruction: Instruction) -> str:
 
 
 def _same_value(computation: Computation, copy: Instruction) -> set[str]:
-    """The value that is copied, under all its names in this computation: the copies' source, and the copies."""
+    """The value that is copied, under all its names in this computation: the copies' source, and
+    the copies.
+    """
     source = copy
     while source.opcode in _COPIES and source.operands[0] in computation.instructions:
         source = computation.instructions[source.operands[0]]

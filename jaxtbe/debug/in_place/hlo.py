@@ -1,9 +1,12 @@
-"""A compiled program's HLO text as instructions: what produces which shape from what, and which line of source asked for it."""
+"""A compiled program's HLO text as instructions: what produces which shape from what, and which
+line of source asked for it.
+"""
 
 import dataclasses
 import functools
 import math
 import os
+import pathlib
 import re
 from collections.abc import Iterator
 
@@ -140,7 +143,9 @@ class Program:
                     todo += [self.computations[n] for n in instruction.called if n in self.computations]
 
     def stored_operand(self, instruction: Instruction) -> str | None:
-        """The operand that an instruction stores some elements into, in place where it can: of itself or of a fusion's root."""
+        """The operand that an instruction stores some elements into, in place where it can: of
+        itself or of a fusion's root.
+        """
         if instruction.opcode in _STORES:
             return instruction.operands[0]
         if instruction.opcode != "fusion":
@@ -161,7 +166,9 @@ class Program:
         return ""
 
     def _frames(self, instruction: Instruction) -> Iterator[tuple[str, str]]:
-        """File and line of each stack frame, from the inside. Some versions of XLA write them out, others number them."""
+        """File and line of each stack frame, from the inside. Some versions of XLA write them out,
+        others number them.
+        """
         written = re.search(r'source_file="([^"]*)" source_line=(\d+)', instruction.rest)
         if written:
             yield written.group(1), written.group(2)
@@ -176,7 +183,9 @@ class Program:
 
     @functools.cached_property
     def _first_parent(self) -> int:
-        """What the parent of an outermost frame is called: 1 (then all parents are one too high), or 0."""
+        """What the parent of an outermost frame is called: 1 (then all parents are one too high),
+        or 0.
+        """
         frames = self._tables.get("StackFrames", {})
         return int(any(_numbers(text).get("parent_frame_id") == number for number, text in frames.items()))
 
@@ -186,7 +195,7 @@ def _numbers(text: str) -> dict[str, int]:
 
 
 def _is_library(file: str) -> bool:
-    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    package = str(pathlib.Path(__file__).resolve().parents[2])
     return file.startswith(package + os.sep) or "site-packages" in file
 
 

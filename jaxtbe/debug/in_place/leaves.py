@@ -104,7 +104,9 @@ def _argument_names(step: Callable, args_info: Any) -> dict[tuple, str]:
 
 
 def _with_parameters(leaves: list[Leaf], program: Program) -> list[Leaf]:
-    """Finds each leaf's parameter: they come in the leaves' order, without those that the program does not use."""
+    """Finds each leaf's parameter: they come in the leaves' order, without those that the program
+    does not use.
+    """
     parameters = [i for i in program.entry.instructions.values() if i.opcode == "parameter"]
     known, at = {leaf.name for leaf in leaves}, 0
     for parameter in sorted(parameters, key=lambda i: int(i.argument)):

@@ -13,8 +13,8 @@ class Finding:
     """One thing that costs the memory or the time of a whole table.
 
     Args:
-      kind: "not donated", "not returned", "copy", "constant" (a table that the step closes over) or "dense" (a table-sized
-        array is computed).
+      kind: "not donated", "not returned", "copy", "constant" (a table that the step closes over) or
+        "dense" (a table-sized array is computed).
       names: the arrays it is about, by their paths in the arguments.
       nbytes: bytes on each device.
       why: what happens, and the reason where it can be told.
@@ -43,7 +43,8 @@ class InPlaceReport:
       step: the step's name.
       leaves: the arrays that were watched: tables, their optimizer states, ZCH states.
       findings: what costs the memory or the time of a whole table; empty if nothing does.
-      temp_bytes: memory that the step takes beside its arguments and results, on each device; None if the backend does not say.
+      temp_bytes: memory that the step takes beside its arguments and results, on each device; None
+        if the backend does not say.
     """
 
     step: str

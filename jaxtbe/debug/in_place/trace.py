@@ -1,4 +1,6 @@
-"""Where a value of a compiled program comes from: back through copies, tuples, loops, branches and in-place updates."""
+"""Where a value of a compiled program comes from: back through copies, tuples, loops, branches and
+in-place updates.
+"""
 
 import re
 from typing import NamedTuple
@@ -53,7 +55,9 @@ def origin_of(program: Program, computation: Computation, name: str) -> Origin:
 
 
 def _aliased_operand(call: Instruction, output: str) -> str | None:
-    """The operand whose memory an output takes: its number in the tuple, or nothing for the only one."""
+    """The operand whose memory an output takes: its number in the tuple, or nothing for the only
+    one.
+    """
     for index, operand in re.findall(r"\{(\d*)\}: \((\d+), ", call.rest):
         if index == output:
             return call.operands[int(operand)]

@@ -19,16 +19,18 @@ def assign(
     duplicates: tuple[str, ...],
     implementation: Implementation | None = None,
 ) -> list[jax.Array]:
-    """Stores into each row what its occurrences carry in `d_acts`; other rows are not touched. The rows are not read.
+    """Stores into each row what its occurrences carry in `d_acts`; other rows are not touched. The
+    rows are not read.
 
-    In place where the tables are donated. A value that occurs once is stored bit for bit in a float32 table and rounded to
-    nearest in a 16-bit one. Deterministic; not differentiable.
+    In place where the tables are donated. A value that occurs once is stored bit for bit in a
+    float32 table and rounded to nearest in a 16-bit one. Deterministic; not differentiable.
 
     Args:
       tables: dtype[rows, dim] each, all of one dtype.
       lookups: what to store where; as in `update`.
       tokens: ignored; the tables change after they are computed.
-      duplicates: static, for each table what a row with several occurrences gets: their "sum", the "first" or the "last".
+      duplicates: static, for each table what a row with several occurrences gets: their "sum", the
+        "first" or the "last".
       implementation: static, "native", "xla" or None.
 
     Returns:

@@ -24,7 +24,8 @@ def count_faults(
       implementation: static, "native", "xla" or None.
 
     Returns:
-      i32[F, 2]: how many ids are at or past the end, and the first of them in (sample, position) order, or -1.
+      i32[F, 2]: how many ids are at or past the end, and the first of them in (sample, position)
+      order, or -1.
     """
     signature = OPS["count_faults"]
     check_list(signature.api, "rows", rows)

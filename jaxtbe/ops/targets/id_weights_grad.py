@@ -29,8 +29,8 @@ def id_weights_grad(
 ) -> jax.Array:
     """For each id, the dot product of its row with the gradient of its bag's output.
 
-    Divided by the bag's number of valid ids for pooling "mean". Zero for ids that are not valid, of write-only features, and
-    of features that `features` leaves out.
+    Divided by the bag's number of valid ids for pooling "mean". Zero for ids that are not valid, of
+    write-only features, and of features that `features` leaves out.
 
     Args:
       d_acts: f32[B, columns], the gradient of `lookup`'s acts.

@@ -30,8 +30,9 @@ def lookup(
 ) -> tuple[jax.Array, jax.Array]:
     """Looks up every feature of a batch in tables of one dtype, in one call.
 
-    Not differentiable by itself: `EmbeddingBags` adds the rules. The result does not depend on the number of threads.
-    `jax.vmap` over batches makes one call of them all; over tables it is refused.
+    Not differentiable by itself: `EmbeddingBags` adds the rules. The result does not depend on the
+    number of threads. `jax.vmap` over batches makes one call of them all; over tables it is
+    refused.
 
     Args:
       tables: dtype[rows, dim] each, all of one dtype: float32, bfloat16 or float16.
@@ -43,9 +44,9 @@ def lookup(
       implementation: static, "native", "xla" or None (native where there are kernels).
 
     Returns:
-      acts f32[B, columns], and faults i32[F, 2]: how many ids of each feature were at or past their table's end, and the
-      first of them in (sample, position) order, or -1. Faults are also a token: what takes them as an operand runs after
-      the tables were read.
+      acts f32[B, columns], and faults i32[F, 2]: how many ids of each feature were at or past their
+      table's end, and the first of them in (sample, position) order, or -1. Faults are also a
+      token: what takes them as an operand runs after the tables were read.
     """
     use_native(implementation)
     api = OPS["lookup"].api

@@ -1,4 +1,6 @@
-"""Rules that store rows regardless of what they held. Users reach them through access modes and `assign`, not as optimizers."""
+"""Rules that store rows regardless of what they held. Users reach them through access modes and
+`assign`, not as optimizers.
+"""
 
 from jaxtbe.ops.rule import Rule
 

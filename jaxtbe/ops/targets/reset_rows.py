@@ -27,10 +27,12 @@ def reset_rows(
     scale: float,
     implementation: Implementation | None = None,
 ) -> tuple[jax.Array, list[jax.Array]]:
-    """Gives rows fresh initial values, uniform in [-scale, scale), and zeroes their optimizer state.
+    """Gives rows fresh initial values, uniform in [-scale, scale), and zeroes their optimizer
+    state.
 
-    In place where the table and the states are donated. A value is a pure function of (seed, table number, id, column): it
-    depends neither on what the row held nor on where it is stored. Not differentiable.
+    In place where the table and the states are donated. A value is a pure function of (seed, table
+    number, id, column): it depends neither on what the row held nor on where it is stored. Not
+    differentiable.
 
     Args:
       table: dtype[rows, dim]: float32, bfloat16 or float16.
@@ -38,7 +40,8 @@ def reset_rows(
       slots: i32[n]: distinct rows, then -1. What an insert reports as evicted.
       ids: u32[n, 2]: the ids that those rows are for.
       seed: u32[].
-      table_number: static, the number that the random values know the table by, 0 <= table_number < 2**32.
+      table_number: static, the number that the random values know the table by, 0 <= table_number <
+        2**32.
       scale: static.
       implementation: static, "native", "xla" or None (native where there are kernels).
 

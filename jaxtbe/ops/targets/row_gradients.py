@@ -38,7 +38,8 @@ def square_norms(
     duplicates: tuple[str, ...],
     implementation: Implementation | None = None,
 ) -> jax.Array:
-    """For each table the sum of the squares of its gradient: occurrences of a row are added up before they are squared.
+    """For each table the sum of the squares of its gradient: occurrences of a row are added up
+    before they are squared.
 
     Deterministic for any number of threads; not differentiable.
 
@@ -69,7 +70,8 @@ def row_gradients(
     duplicates: tuple[str, ...],
     implementation: Implementation | None = None,
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """The touched rows of some tables of one dim, each once, with their gradients: sorted by table, then row.
+    """The touched rows of some tables of one dim, each once, with their gradients: sorted by table,
+    then row.
 
     Deterministic for any number of threads; not differentiable.
 
@@ -80,8 +82,8 @@ def row_gradients(
       implementation: static, "native", "xla" or None.
 
     Returns:
-      rows i32[N] padded with -1, gradients f32[N, dim] padded with zeros, N being the ids of all lookups together; and starts
-      i32[tables+1]: table t has the entries [starts[t], starts[t+1]).
+      rows i32[N] padded with -1, gradients f32[N, dim] padded with zeros, N being the ids of all
+      lookups together; and starts i32[tables+1]: table t has the entries [starts[t], starts[t+1]).
     """
     check_backward(OPS["row_gradients"].api, lookups, shapes, duplicates, UpdateLookup, one_dim=True)
     of = _native_row_gradients if use_native(implementation) else reference.row_gradients.all_row_gradients

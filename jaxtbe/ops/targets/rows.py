@@ -63,7 +63,8 @@ def store_rows(
     *,
     implementation: Implementation | None = None,
 ) -> list[jax.Array]:
-    """Writes a block into rows of some tables, in place where they are donated. 16-bit tables round to nearest.
+    """Writes a block into rows of some tables, in place where they are donated. 16-bit tables round
+    to nearest.
 
     Args:
       tables: dtype[rows, dim] each, of one dtype and dim; or dtype[rows], with values f32[N, 1].

@@ -59,19 +59,23 @@ def update(
     table_ids: tuple[int, ...],
     implementation: Implementation | None = None,
 ) -> tuple[list[jax.Array], list[list[jax.Array]]]:
-    """Sums the gradient of every touched row and applies one optimizer rule to it; other rows are not touched.
+    """Sums the gradient of every touched row and applies one optimizer rule to it; other rows are
+    not touched.
 
-    In place where the tables and states are donated. Contributions are added in (lookup, feature, sample, position) order by
-    one owner a row: the result is bit-identical from run to run and for any number of threads. Not differentiable.
+    In place where the tables and states are donated. Contributions are added in (lookup, feature,
+    sample, position) order by one owner a row: the result is bit-identical from run to run and for
+    any number of threads. Not differentiable.
 
     Args:
       tables: dtype[rows, dim] each, all of one dtype, fewer than 2**32 rows together.
       states: for each table the states of `rule`, in its order: [rows, dim] or [rows].
       hyper: f32[tables, K]: lr, decay, l2, clip, max_norm, stochastic, then the rule's own numbers.
-      noise: u32[2 + tables], the source of stochastic rounding: a seed, the step, and for each table the number that its first
-        row has in the whole table, of which a device may hold a part.
+      noise: u32[2 + tables], the source of stochastic rounding: a seed, the step, and for each
+        table the number that its first row has in the whole table, of which a device may hold a
+        part.
       lookups: what was looked up and the gradients of its outputs.
-      tokens: ignored; the update runs after they are computed. Pass everything that was computed from the old tables.
+      tokens: ignored; the update runs after they are computed. Pass everything that was computed
+        from the old tables.
       rule: static, the `jaxtbe.optim.Rule`.
       duplicates: static, for each table "sum", "first" or "last".
       table_ids: static, for each table the number that stochastic rounding knows it by.

@@ -25,10 +25,11 @@ def zch_find(
     access: tuple[str | None, ...] = ("read_only",),
     implementation: Implementation | None = None,
 ) -> tuple[jax.Array, jax.Array]:
-    """Finds the rows of raw ids. Nothing is inserted and nothing changes, regardless of a feature's access.
+    """Finds the rows of raw ids. Nothing is inserted and nothing changes, regardless of a feature's
+    access.
 
-    The result does not depend on the number of threads. Not differentiable. Hash and probe order are those of FBGEMM's
-    `zero_collision_hash`.
+    The result does not depend on the number of threads. Not differentiable. Hash and probe order
+    are those of FBGEMM's `zero_collision_hash`.
 
     Args:
       identities: u32[slots, 2], the ids that the slots hold, the low word first.
@@ -39,8 +40,8 @@ def zch_find(
       implementation: static, "native", "xla" or None (native where there are kernels).
 
     Returns:
-      rows i32[N]: a slot, for a miss what `zch.on_full` says, and -1 for no id and for positions of other tables; and status
-      i8[N], a `ZchStatus` each: READ_HIT, READ_MISS or NO_ID.
+      rows i32[N]: a slot, for a miss what `zch.on_full` says, and -1 for no id and for positions of
+      other tables; and status i8[N], a `ZchStatus` each: READ_HIT, READ_MISS or NO_ID.
     """
     check_access(OPS["zch_find"].api, access)
     if offsets is None and hasattr(ids, "shape") and len(ids.shape):

@@ -74,19 +74,22 @@ def zch_insert(
 ) -> ZchInserted:
     """Looks up a batch in one table and inserts what it misses, evicting what has expired.
 
-    The slots are updated in place where they are donated. ZCH.md has the rules; the result is that of inserting the missing
-    ids one by one in the order of `zch.priority`, bit for bit, for any number of threads (parallel deferred acceptance, as in
-    Gale and Shapley's stable matching). Not differentiable.
+    The slots are updated in place where they are donated. ZCH.md has the rules; the result is that
+    of inserting the missing ids one by one in the order of `zch.priority`, bit for bit, for any
+    number of threads (parallel deferred acceptance, as in Gale and Shapley's stable matching). Not
+    differentiable.
 
     Args:
       slots: the table's slots.
       batch: the ids.
-      now: i32[], the time, in any unit; it never falls. An id whose score is below it may be evicted.
+      now: i32[], the time, in any unit; it never falls. An id whose score is below it may be
+        evicted.
       ttl: i32[], in the unit of `now`: an id seen now has the score now + ttl (at most 2**31 - 1).
       zch: static, the table's `jaxtbe.Zch`.
-      access: static, for each of the F features "read_write", "read_only", "write_only", or None: of another table.
-      implementation: static, "native", "xla" (the sequential specification in NumPy, on the host), or None (native where
-        there are kernels).
+      access: static, for each of the F features "read_write", "read_only", "write_only", or None:
+        of another table.
+      implementation: static, "native", "xla" (the sequential specification in NumPy, on the host),
+        or None (native where there are kernels).
 
     Returns:
       A `ZchInserted`.

@@ -26,7 +26,8 @@ def adagrad(
     rounding: Rounding = "nearest",
     seed=0,
 ) -> TableOptimizer:
-    """Adagrad on the touched rows. eps is added outside the root, and the accumulator starts at zero.
+    """Adagrad on the touched rows. eps is added outside the root, and the accumulator starts at
+    zero.
 
         s += g * g
         w -= lr * (g / (sqrt(s) + eps) + decay * w)
@@ -37,10 +38,12 @@ def adagrad(
       weight_decay, decay, clip, max_norm, rounding, seed: see `jaxtbe.optim.Options`.
 
     Returns:
-      An `optax.GradientTransformation` over `EmbeddingParams`, with the state `sum_of_squares` f32[rows, dim].
+      An `optax.GradientTransformation` over `EmbeddingParams`, with the state `sum_of_squares`
+      f32[rows, dim].
 
     References:
-      Duchi, Hazan and Singer, Adaptive Subgradient Methods for Online Learning and Stochastic Optimization, JMLR 2011.
+      Duchi, Hazan and Singer, Adaptive Subgradient Methods for Online Learning and Stochastic
+      Optimization, JMLR 2011.
     """
     options = Options(weight_decay, decay, clip, max_norm, rounding, seed)
     return table_optimizer(ADAGRAD, learning_rate, {"eps": eps}, options)

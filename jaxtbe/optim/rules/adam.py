@@ -45,7 +45,8 @@ def adam(
       weight_decay, decay, clip, max_norm, rounding, seed: see `jaxtbe.optim.Options`.
 
     Returns:
-      An `optax.GradientTransformation` over `EmbeddingParams`, with the states `mu` and `nu`, [rows, dim].
+      An `optax.GradientTransformation` over `EmbeddingParams`, with the states `mu` and `nu`,
+      [rows, dim].
 
     References:
       Kingma and Ba, Adam: A Method for Stochastic Optimization, 2014.

@@ -52,7 +52,8 @@ def lamb(
       weight_decay, decay, clip, max_norm, rounding, seed: see `jaxtbe.optim.Options`.
 
     Returns:
-      An `optax.GradientTransformation` over `EmbeddingParams`, with the states `mu` and `nu`, [rows, dim].
+      An `optax.GradientTransformation` over `EmbeddingParams`, with the states `mu` and `nu`,
+      [rows, dim].
 
     References:
       You et al., Large Batch Optimization for Deep Learning: Training BERT in 76 minutes, 2019.

@@ -43,10 +43,12 @@ def lars_sgd(
       weight_decay, decay, clip, max_norm, rounding, seed: see `jaxtbe.optim.Options`.
 
     Returns:
-      An `optax.GradientTransformation` over `EmbeddingParams`, with the state `trace` f32[rows, dim].
+      An `optax.GradientTransformation` over `EmbeddingParams`, with the state `trace` f32[rows,
+      dim].
 
     References:
-      You, Gitman and Ginsburg, Large Batch Training of Convolutional Networks, 2017; FBGEMM's LARS_SGD.
+      You, Gitman and Ginsburg, Large Batch Training of Convolutional Networks, 2017; FBGEMM's
+      LARS_SGD.
     """
     options = Options(weight_decay, decay, clip, max_norm, rounding, seed)
     return table_optimizer(LARS_SGD, learning_rate, {"momentum": momentum, "eta": eta}, options)

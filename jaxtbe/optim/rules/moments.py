@@ -2,7 +2,9 @@
 
 
 def moment_hypers(b1, b2, eps):
-    """The own hyperparameters of the Adam family, in the order of `Moments` in csrc/common/optim/adam.h."""
+    """The own hyperparameters of the Adam family, in the order of `Moments` in
+    csrc/common/optim/adam.h.
+    """
     return {
         "b1": b1,
         "b2": b2,

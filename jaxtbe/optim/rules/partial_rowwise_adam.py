@@ -45,7 +45,8 @@ def partial_rowwise_adam(
       weight_decay, decay, clip, max_norm, rounding, seed: see `jaxtbe.optim.Options`.
 
     Returns:
-      An `optax.GradientTransformation` over `EmbeddingParams`, with the states `mu` [rows, dim] and `nu` f32[rows].
+      An `optax.GradientTransformation` over `EmbeddingParams`, with the states `mu` [rows, dim] and
+      `nu` f32[rows].
 
     References:
       FBGEMM's PARTIAL_ROWWISE_ADAM.

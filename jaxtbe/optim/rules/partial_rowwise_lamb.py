@@ -35,9 +35,8 @@ def partial_rowwise_lamb(
 ) -> TableOptimizer:
     """LAMB whose second moment is one number a row. eps is outside the root.
 
-        r = mu / (1 - b1^t) / (sqrt(nu / (1 - b2^t)) + eps) + decay * w, with partial row-wise Adam's moments
-        ratio = norm(w) / norm(r), 1 where either norm is 0
-        w -= lr * ratio * r
+        r = mu / (1 - b1^t) / (sqrt(nu / (1 - b2^t)) + eps) + decay * w, with partial row-wise
+        Adam's moments ratio = norm(w) / norm(r), 1 where either norm is 0 w -= lr * ratio * r
 
     Args:
       learning_rate: number, scalar array or optax schedule.
@@ -47,7 +46,8 @@ def partial_rowwise_lamb(
       weight_decay, decay, clip, max_norm, rounding, seed: see `jaxtbe.optim.Options`.
 
     Returns:
-      An `optax.GradientTransformation` over `EmbeddingParams`, with the states `mu` [rows, dim] and `nu` f32[rows].
+      An `optax.GradientTransformation` over `EmbeddingParams`, with the states `mu` [rows, dim] and
+      `nu` f32[rows].
 
     References:
       FBGEMM's PARTIAL_ROWWISE_LAMB; You et al., 2019.

@@ -26,7 +26,8 @@ def rowwise_adagrad(
     rounding: Rounding = "nearest",
     seed=0,
 ) -> TableOptimizer:
-    """Adagrad with one accumulator a row: the usual optimizer of large embedding tables. eps is outside the root.
+    """Adagrad with one accumulator a row: the usual optimizer of large embedding tables. eps is
+    outside the root.
 
         s += mean(g * g)
         w -= lr * (g / (sqrt(s) + eps) + decay * w)
@@ -37,10 +38,12 @@ def rowwise_adagrad(
       weight_decay, decay, clip, max_norm, rounding, seed: see `jaxtbe.optim.Options`.
 
     Returns:
-      An `optax.GradientTransformation` over `EmbeddingParams`, with the state `sum_of_squares` f32[rows].
+      An `optax.GradientTransformation` over `EmbeddingParams`, with the state `sum_of_squares`
+      f32[rows].
 
     References:
-      Gupta et al., Training Recommender Systems at Scale, 2020, section 3.2; FBGEMM's EXACT_ROWWISE_ADAGRAD.
+      Gupta et al., Training Recommender Systems at Scale, 2020, section 3.2; FBGEMM's
+      EXACT_ROWWISE_ADAGRAD.
     """
     options = Options(weight_decay, decay, clip, max_norm, rounding, seed)
     return table_optimizer(ROWWISE_ADAGRAD, learning_rate, {"eps": eps}, options)

@@ -10,14 +10,18 @@ from jaxtbe.optim.tools.gradient_tools import scale_gradients
 
 
 def psum(grads: Any, axis_name: Any) -> Any:
-    """The sum of the devices' gradients, on each device: for data parallelism with whole tables on every device.
+    """The sum of the devices' gradients, on each device: for data parallelism with whole tables on
+    every device.
 
-    Dense parts are summed by `jax.lax.psum`. Sparse ones are gathered in the order of the devices, so every device applies the
-    same update bit for bit. `EmbeddingBags.shard` is for tables that are split over devices, and needs no such call.
+    Dense parts are summed by `jax.lax.psum`. Sparse ones are gathered in the order of the devices,
+    so every device applies the same update bit for bit. `EmbeddingBags.shard` is for tables that
+    are split over devices, and needs no such call.
 
     Args:
-      grads: a pytree of arrays and `EmbeddingGrad`s, of the samples of this device. All devices need batches of one capacity.
-      axis_name: name of the mapped axis, or a tuple of names. A `jax.shard_map` around it needs `check_vma=False`.
+      grads: a pytree of arrays and `EmbeddingGrad`s, of the samples of this device. All devices
+        need batches of one capacity.
+      axis_name: name of the mapped axis, or a tuple of names. A `jax.shard_map` around it needs
+        `check_vma=False`.
     """
 
     def gather(x):

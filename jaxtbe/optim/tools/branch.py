@@ -12,9 +12,11 @@ from jaxtbe.writes.overwrite import Overwrite
 
 
 def update_if(condition: jax.Array, tx: optax.GradientTransformation, grads: Any, state: Any, params: Any) -> Any:
-    """`tx.update`, or where `condition` is false, updates that change nothing and the state as it was.
+    """`tx.update`, or where `condition` is false, updates that change nothing and the state as it
+    was.
 
-    Tables are neither copied nor read for that: the new table leaves the branch as an array, and becomes an update outside.
+    Tables are neither copied nor read for that: the new table leaves the branch as an array, and
+    becomes an update outside.
 
     Args:
       condition: bool[].

@@ -16,8 +16,8 @@ from jaxtbe.writes.plan import plan_update, split_by_rows
 def global_norm(grads: Any) -> jax.Array:
     """The exact norm of a gradient with dense and sparse parts.
 
-    The occurrences of a row are added up before they are squared, as in the dense gradient. What write_only features store is
-    no gradient and does not count.
+    The occurrences of a row are added up before they are squared, as in the dense gradient. What
+    write_only features store is no gradient and does not count.
 
     Args:
       grads: a pytree of arrays and `EmbeddingGrad`s.
@@ -61,7 +61,8 @@ def _square_norm(grad: EmbeddingGrad) -> jax.Array:
 def add_gradients(*grads: Any) -> Any:
     """The sum of gradients of one structure: dense parts are added, sparse ones concatenated.
 
-    For micro-batches: take the gradient of each, add them, scale if the loss is a mean, and update once.
+    For micro-batches: take the gradient of each, add them, scale if the loss is a mean, and update
+    once.
 
     Args:
       *grads: pytrees of arrays and `EmbeddingGrad`s.
@@ -79,7 +80,8 @@ def add_gradients(*grads: Any) -> Any:
 def sum_stacked(grads: Any) -> Any:
     """The sum of gradients that `jax.lax.scan` stacked, one a micro-batch.
 
-    Dense parts are added up over their first axis. Sparse ones stay as they are: a table optimizer takes them stacked.
+    Dense parts are added up over their first axis. Sparse ones stay as they are: a table optimizer
+    takes them stacked.
 
     Args:
       grads: a pytree of arrays [steps, ...] and stacked `EmbeddingGrad`s.
@@ -88,7 +90,9 @@ def sum_stacked(grads: Any) -> Any:
 
 
 def scale_gradients(grads: Any, scale) -> Any:
-    """Every gradient, dense or sparse, times a scalar. What write_only features store stays as it is."""
+    """Every gradient, dense or sparse, times a scalar. What write_only features store stays as it
+    is.
+    """
     return jax.tree.map(lambda g: g * scale if is_grad(g) else (g * scale).astype(g.dtype), grads, is_leaf=is_grad)
 
 

@@ -1,4 +1,6 @@
-"""Transformations for the place in front of a table optimizer: they scale dense and sparse gradients alike."""
+"""Transformations for the place in front of a table optimizer: they scale dense and sparse
+gradients alike.
+"""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -13,7 +15,8 @@ from jaxtbe.optim.tools.gradient_tools import global_norm, scale_gradients
 def clip_by_global_norm(max_norm: Any) -> optax.GradientTransformation:
     """Scales dense and sparse gradients together so that their `global_norm` is at most `max_norm`.
 
-    `optax.clip_by_global_norm` for gradients with sparse parts. Put it before `optax.partition` in `optax.chain`.
+    `optax.clip_by_global_norm` for gradients with sparse parts. Put it before `optax.partition` in
+    `optax.chain`.
 
     Args:
       max_norm: number or scalar array.
@@ -31,7 +34,8 @@ def clip_by_global_norm(max_norm: Any) -> optax.GradientTransformation:
 
 
 def scale(step_size: Any) -> optax.GradientTransformation:
-    """Multiplies dense and sparse gradients by a scalar: `optax.scale` for gradients with sparse parts.
+    """Multiplies dense and sparse gradients by a scalar: `optax.scale` for gradients with sparse
+    parts.
 
     Args:
       step_size: number or scalar array.
@@ -54,9 +58,11 @@ class ScaleByScheduleState(NamedTuple):
 
 
 def scale_by_schedule(step_size_fn: Callable[[jax.Array], Any]) -> optax.GradientTransformation:
-    """Multiplies dense and sparse gradients by a schedule: `optax.scale_by_schedule` for gradients with sparse parts.
+    """Multiplies dense and sparse gradients by a schedule: `optax.scale_by_schedule` for gradients
+    with sparse parts.
 
-    A learning rate that is a schedule does the same for optimizers without moments, and belongs into the optimizer.
+    A learning rate that is a schedule does the same for optimizers without moments, and belongs
+    into the optimizer.
 
     Args:
       step_size_fn: from the 0-based step i32[] to a scalar.

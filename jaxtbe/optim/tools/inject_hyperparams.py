@@ -14,8 +14,8 @@ def inject_hyperparams(
 ) -> Callable[..., optax.GradientTransformation]:
     """`optax.inject_hyperparams` with float32 numbers.
 
-    optax gives the numbers the widest dtype of the parameters. Beside bfloat16 tables alone, Adam's 0.999 is then 1, which the
-    table optimizers refuse.
+    optax gives the numbers the widest dtype of the parameters. Beside bfloat16 tables alone, Adam's
+    0.999 is then 1, which the table optimizers refuse.
 
     Args:
       inner_factory: an optimizer's factory, `jaxtbe.optim.adam` for instance.
@@ -23,6 +23,7 @@ def inject_hyperparams(
       hyperparam_dtype: of the numbers.
 
     Returns:
-      A factory whose optimizer has its numbers in `state.hyperparams`, where they can be set between steps.
+      A factory whose optimizer has its numbers in `state.hyperparams`, where they can be set
+      between steps.
     """
     return optax.inject_hyperparams(inner_factory, static_args, hyperparam_dtype)

@@ -9,10 +9,11 @@ from jaxtbe.model.params import is_params
 
 
 def labels(tree: Any, tables: str = "tables", dense: str = "dense") -> Any:
-    """A label for each parameter: every `EmbeddingParams` is one leaf, and so is the `EmbeddingGrad` in its place.
+    """A label for each parameter: every `EmbeddingParams` is one leaf, and so is the
+    `EmbeddingGrad` in its place.
 
-    It takes parameters and gradients of any pytree: dicts, Flax NNX states, Equinox modules. `optax.partition` calls a
-    function of labels on both, so pass the function itself.
+    It takes parameters and gradients of any pytree: dicts, Flax NNX states, Equinox modules.
+    `optax.partition` calls a function of labels on both, so pass the function itself.
 
     Args:
       tree: parameters or gradients.

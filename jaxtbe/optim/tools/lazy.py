@@ -21,19 +21,20 @@ API = "jaxtbe.optim.lazy"
 def lazy(tx: optax.GradientTransformation) -> TableOptimizer:
     """Applies an elementwise optax transformation to the touched rows and their state rows alone.
 
-    The moments of other rows do not decay, as those of a dense update would; counters advance every step. Shapes are bounded
-    by the batch, so a step costs the same for any size of table.
+    The moments of other rows do not decay, as those of a dense update would; counters advance every
+    step. Shapes are bounded by the batch, so a step costs the same for any size of table.
 
     Args:
-      tx: for instance `optax.adabelief(1e-3)`, `optax.lion(1e-4)` or `optax.rmsprop(1e-3)`. Its state may hold arrays shaped
-        like the parameter, and scalars. It computes in float32; 16-bit tables are rounded to nearest.
+      tx: for instance `optax.adabelief(1e-3)`, `optax.lion(1e-4)` or `optax.rmsprop(1e-3)`. Its
+        state may hold arrays shaped like the parameter, and scalars. It computes in float32; 16-bit
+        tables are rounded to nearest.
 
     Returns:
       An `optax.GradientTransformation` over `EmbeddingParams`.
 
     Raises:
-      ValueError: a transformation that mixes elements (trust ratios, norms, factored moments, rates learned from them) or that
-        keeps gradients for later steps, when the state is made.
+      ValueError: a transformation that mixes elements (trust ratios, norms, factored moments, rates
+        learned from them) or that keeps gradients for later steps, when the state is made.
     """
     config = Lazy(tx)
     return optimizer_of(lambda table: config)
@@ -46,7 +47,9 @@ class Lazy:
     tx: Any
 
     def init(self, table: jax.Array) -> dict[str, Any]:
-        """The transformation's state for a table dtype[rows, dim], and what each of its leaves begins with: see `_beginnings`."""
+        """The transformation's state for a table dtype[rows, dim], and what each of its leaves
+        begins with: see `_beginnings`.
+        """
         inner = self.tx.init(table)
         for path, leaf in jax.tree_util.tree_leaves_with_path(inner):
             if jnp.shape(leaf) not in ((), table.shape):
@@ -120,7 +123,9 @@ def _unflatten(like: Any, leaves: list) -> Any:
 
 
 def _beginnings(tx, table) -> list[Any]:
-    """For each leaf of the state the number that it begins with, or None: with the parameter itself."""
+    """For each leaf of the state the number that it begins with, or None: with the parameter
+    itself.
+    """
     found: list[Any] = []
     with jax.ensure_compile_time_eval():
         # Of one row: reading an element of the whole state would gather one that is split over devices.
@@ -162,7 +167,9 @@ def _check_kinds(state: Any) -> None:
 
 
 def _check_elementwise(tx) -> None:
-    """Runs the transformation on a small block: each element must do what it does alone, regardless of the others."""
+    """Runs the transformation on a small block: each element must do what it does alone, regardless
+    of the others.
+    """
     zeros = jnp.zeros((1, 1))
     try:
         jax.eval_shape(tx.update, zeros, tx.init(zeros), zeros)

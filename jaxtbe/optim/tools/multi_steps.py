@@ -32,19 +32,20 @@ class MultiStepsState(NamedTuple):
 def multi_steps(
     tx: optax.GradientTransformation, every_k: int, grads: Any, use_grad_mean: bool = True
 ) -> optax.GradientTransformation:
-    """Updates once every `every_k` steps with the mean of their gradients: what `optax.MultiSteps` does for dense ones.
+    """Updates once every `every_k` steps with the mean of their gradients: what `optax.MultiSteps`
+    does for dense ones.
 
-    The gradients of a batch are kept as they are, so the state is as large as `every_k` batches, never as a table. In the steps
-    between, parameters stay and no table is read.
+    The gradients of a batch are kept as they are, so the state is as large as `every_k` batches,
+    never as a table. In the steps between, parameters stay and no table is read.
 
-    Where the micro-batches are at hand together, `jax.lax.scan` over them is simpler: its stacked gradients go into an update
-    after `jaxtbe.optim.sum_stacked`.
+    Where the micro-batches are at hand together, `jax.lax.scan` over them is simpler: its stacked
+    gradients go into an update after `jaxtbe.optim.sum_stacked`.
 
     Args:
       tx: the whole optimizer, for instance an `optax.partition`.
       every_k: static, at least 1.
-      grads: a gradient of one step, or its shapes: `jax.eval_shape(jaxtbe.grad(loss), params, batch)`. Batches of all steps
-        have its capacity.
+      grads: a gradient of one step, or its shapes: `jax.eval_shape(jaxtbe.grad(loss), params,
+        batch)`. Batches of all steps have its capacity.
       use_grad_mean: whether the mean or the sum of the gradients is used.
 
     Returns:

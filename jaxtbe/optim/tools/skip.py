@@ -18,7 +18,8 @@ class SkipNonfiniteState(NamedTuple):
 
 
 def skip_nonfinite(tx: optax.GradientTransformation) -> optax.GradientTransformation:
-    """Leaves parameters and optimizer state as they are where a gradient holds a NaN or an infinity.
+    """Leaves parameters and optimizer state as they are where a gradient holds a NaN or an
+    infinity.
 
     Tables are neither copied nor read for that: the update runs in a branch of its own.
 
@@ -57,10 +58,11 @@ class ApplyIfFiniteState(NamedTuple):
 
 
 def apply_if_finite(inner: optax.GradientTransformation, max_consecutive_errors: int) -> optax.GradientTransformation:
-    """`optax.apply_if_finite` for gradients with sparse parts: leaves out steps whose gradient is not finite.
+    """`optax.apply_if_finite` for gradients with sparse parts: leaves out steps whose gradient is
+    not finite.
 
-    After more than `max_consecutive_errors` such gradients in a row, they are applied, so that the run fails and does not
-    hang. `skip_nonfinite` never applies them.
+    After more than `max_consecutive_errors` such gradients in a row, they are applied, so that the
+    run fails and does not hang. `skip_nonfinite` never applies them.
 
     Args:
       inner: the whole optimizer, for instance an `optax.partition`.
