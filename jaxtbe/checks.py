@@ -5,6 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxtbe import ops
+from jaxtbe.arguments import check_shape, check_type
+from jaxtbe.bags import check_arrays
 from jaxtbe.embedding_grad import EmbeddingGrad
 from jaxtbe.errors import type_error, value_error
 from jaxtbe.ids import unpack_ids
@@ -60,6 +62,19 @@ def count_faults(spec: Spec, bags) -> jax.Array:
 
 def check_bags(bags, spec: Spec) -> None:
     """Raises unless offsets are in order and every id is a row of its table."""
+    check_type(
+        "jaxtbe.Bags.validate", "emb", spec, Spec, "a jaxtbe.EmbeddingBags", "Pass the one that the batch is for"
+    )
+    check_arrays("jaxtbe.Bags.validate", bags)
+    if bags.features != spec.feature_names:
+        raise value_error(
+            "jaxtbe.Bags.validate",
+            "batch",
+            f"the features {spec.feature_names}",
+            f"{bags.features}",
+            "Pass the EmbeddingBags that built it",
+        )
+    check_shape("jaxtbe.Bags.validate", "offsets", bags.offsets, (len(spec.features) * bags.batch_size + bags.shards,))
     offsets, ids = np.asarray(bags.offsets), np.asarray(bags.ids)
     if offsets[0] != 0 or np.any(np.diff(offsets) < 0) or offsets[-1] > ids.shape[0]:
         raise value_error(

@@ -13,7 +13,7 @@ from jaxtbe.dense_uses import dense_share
 from jaxtbe.embedding_grad import EmbeddingGrad, LookupGrad
 from jaxtbe.errors import type_error, value_error
 from jaxtbe.lookup import make_taps
-from jaxtbe.params import is_params
+from jaxtbe.params import check_tables, is_params
 from jaxtbe.recording import Recording, is_recorded, refuse_nested
 from jaxtbe.spec import Spec
 from jaxtbe.table_guard import Guarded, guard
@@ -155,6 +155,8 @@ def _positions(argnums: int | Sequence[int], count: int) -> tuple[int, ...]:
 
 def _tables(leaves, dense_names: frozenset[str]) -> list[dict[str, Any]]:
     """For each `EmbeddingParams` its arrays by table name."""
+    for params in filter(is_params, leaves):
+        check_tables(API, params)
     tables = [{n: t for n, t in p.tables.items() if hasattr(t, "dtype")} for p in leaves if is_params(p)]
     unknown = sorted(dense_names.difference(*tables)) if tables else sorted(dense_names)
     if unknown:

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jax.custom_derivatives import SymbolicZero
 
 from jaxtbe import ops
-from jaxtbe.bags import Bags
+from jaxtbe.bags import Bags, check_arrays
 from jaxtbe.errors import type_error, value_error
 from jaxtbe.ops.varying import vary, varying_axes
 from jaxtbe.sharding.guard import whole_token
@@ -50,8 +50,7 @@ def make_taps(spec: Spec, batch_size: int) -> Taps:
 
 def check_batch(spec: Spec, bags: Bags) -> None:
     """Raises unless the batch is one for this spec, with ids that are row numbers."""
-    if not isinstance(bags, Bags):
-        raise type_error(API, "batch", "jaxtbe.Bags", type(bags).__name__, "Build it with EmbeddingBags.bags")
+    check_arrays(API, bags)
     if bags.features != spec.feature_names:
         raise value_error(
             API,

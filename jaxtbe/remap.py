@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxtbe import zch
-from jaxtbe.bags import Bags
+from jaxtbe.bags import Bags, check_arrays
 from jaxtbe.errors import type_error, value_error
 from jaxtbe.sharding.batch import gather_bags
 from jaxtbe.sharding.remap import sharded_find, sharded_remap
@@ -86,8 +86,7 @@ def _check(api: str, spec: Spec, state, bags) -> None:
         raise value_error(
             api, "tables", "a table with zch", "none", "Give a Table zch=jaxtbe.Zch(...), or skip this call"
         )
-    if not isinstance(bags, Bags):
-        raise type_error(api, "batch", "jaxtbe.Bags", type(bags).__name__, "Build it with EmbeddingBags.bags")
+    check_arrays(api, bags)
     if bags.features != spec.feature_names:
         raise value_error(
             api,
@@ -110,7 +109,7 @@ def _check(api: str, spec: Spec, state, bags) -> None:
             "Pass what EmbeddingBags.init_zch made",
         )
     for table in spec.tables:
-        rows = getattr(state.get(table.name), "identities", np.empty((table.rows, 2))).shape[:1]
+        rows = np.shape(getattr(state.get(table.name), "identities", np.empty((table.rows, 2))))[:1]
         if table.zch is not None and rows != (table.rows,):
             raise value_error(
                 api,

@@ -17,7 +17,7 @@ _SHARES = 32  # micro-batches that stay shares of their own: more make the progr
 
 def unstack(grad: EmbeddingGrad) -> EmbeddingGrad:
     """The sum over the leading axes that `scan` or `vmap` gave to a gradient; a gradient without any is returned as it is."""
-    if not any(share.stacked for share in grad.lookups):
+    if not any(share.stacked for share in grad.shares):
         return grad
     shares: list[LookupGrad] = []
     for share in grad.lookups:

@@ -101,5 +101,5 @@ def all_finite(grads: Any) -> jax.Array:
     """bool[]: whether no gradient, dense or sparse, holds a NaN or an infinity."""
     leaves = []
     for leaf in jax.tree.leaves(grads, is_leaf=is_grad):
-        leaves += [d for share in leaf.lookups for d in share.d_acts.values()] if is_grad(leaf) else [leaf]
+        leaves += [d for share in leaf.shares for d in share.d_acts.values()] if is_grad(leaf) else [leaf]
     return jnp.all(jnp.stack([jnp.all(jnp.isfinite(x)) for x in leaves])) if leaves else jnp.asarray(True)

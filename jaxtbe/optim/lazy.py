@@ -9,6 +9,7 @@ import numpy as np
 import optax
 
 from jaxtbe import ops
+from jaxtbe.arguments import check_transformation
 from jaxtbe.errors import type_error, value_error
 from jaxtbe.optim.base import TableOptimizer, optimizer_of
 from jaxtbe.optim.group import Group
@@ -33,6 +34,7 @@ def lazy(tx: optax.GradientTransformation) -> TableOptimizer:
     Raises:
       ValueError: a transformation that mixes elements (trust ratios, norms, factored moments), when the state is made.
     """
+    check_transformation(API, "transformation", tx)
     config = Lazy(tx)
     return optimizer_of(lambda table: config)
 

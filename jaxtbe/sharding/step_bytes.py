@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from jaxtbe.arguments import check_type
+from jaxtbe.spec import Spec
+
 _WORD = 4  # bytes of an int32 or float32
 
 
@@ -63,7 +66,9 @@ def step_bytes(
       >>> jaxtbe.sharding.step_bytes(emb, batch_size=32, capacity=4, devices=8)
       StepBytes(ids=288, activations=1024, gradients=1024, rows=0, exchanged=0)
     """
-    spec = emb.spec
+    spec = getattr(emb, "spec", None)
+    api, kind = "jaxtbe.sharding.step_bytes", "a jaxtbe.EmbeddingBags"
+    check_type(api, "emb", spec, Spec, kind, "Pass one")
     if replicated is None:
         replicated = () if spec.sharding is None else spec.sharding.replicated
     if peer_capacity is None:

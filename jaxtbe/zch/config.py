@@ -5,6 +5,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from jaxtbe.arguments import check_type
 from jaxtbe.errors import type_error, value_error
 from jaxtbe.text import config_text
 
@@ -109,6 +110,8 @@ class Zch:
     def check(self, table_name: str, rows: int) -> None:
         """Raises a ValueError unless a table of `rows` rows can be split as configured."""
         obj = f"table {table_name!r}" if table_name else "rows"
+        if isinstance(rows, bool) or not isinstance(rows, (int, np.integer)):
+            raise type_error(_API, obj, "an int", repr(rows), "Pass a whole number of rows")
         if rows % self.buckets:
             raise value_error(
                 _API,
@@ -125,3 +128,8 @@ class Zch:
                 str(self.reserved),
                 "Reserve fewer, or use fewer buckets",
             )
+
+
+def check_config(api: str, zch: Zch) -> None:
+    """Raises unless this is a `Zch`."""
+    check_type(api, "zch", zch, Zch, "a jaxtbe.Zch", "Pass that of the table")
