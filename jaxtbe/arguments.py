@@ -2,11 +2,18 @@
 
 from typing import Any
 
+import jax
+
 from jaxtbe.errors import type_error, value_error
 
 
 def is_array(x: Any) -> bool:
-    """Whether this is an array of JAX or NumPy, a tracer, or the shape of one."""
+    """Whether this is an array of JAX or NumPy, or a tracer."""
+    return has_shape(x) and not isinstance(x, jax.ShapeDtypeStruct)
+
+
+def has_shape(x: Any) -> bool:
+    """Whether this is an array, or the shape of one as `jax.eval_shape` gives it."""
     return isinstance(getattr(x, "shape", None), tuple) and hasattr(x, "dtype")
 
 
@@ -16,9 +23,9 @@ def check_type(api: str, name: str, value: Any, kind: type | tuple[type, ...], w
         raise type_error(api, name, what, type(value).__name__, remedy)
 
 
-def check_array(api: str, name: str, array: Any, text: str, *ndims: int) -> None:
-    """Raises unless it is an array with one of these numbers of dimensions; `text` says it, as i32[N]."""
-    if not is_array(array):
+def check_array(api: str, name: str, array: Any, text: str, *ndims: int, shapes: bool = False) -> None:
+    """Raises unless it is an array with one of these numbers of dimensions; `text` says it, as i32[N]. `shapes`: or its shape."""
+    if not (has_shape if shapes else is_array)(array):
         raise type_error(api, name, text, type(array).__name__, "Pass a JAX or NumPy array")
     if ndims and len(array.shape) not in ndims:
         raise type_error(api, name, text, f"shape {tuple(array.shape)}", "Pass an array of that form")

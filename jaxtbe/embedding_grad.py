@@ -220,7 +220,7 @@ def _scalar(x: Any, what: str) -> Any:
         raise type_error(API, what, "a number or scalar array", type(x).__name__, "Multiply by numbers alone")
     if jnp.ndim(x) != 0:
         raise type_error(API, what, "a scalar", f"shape {jnp.shape(x)}", "Scale activations in the loss instead")
-    return x
+    return float(x) if isinstance(x, int) else x  # one past int32 too
 
 
 def is_grad(x: Any) -> bool:

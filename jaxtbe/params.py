@@ -53,7 +53,7 @@ def check_tables(api: str, params: EmbeddingParams, arrays: bool = False) -> Non
     remedy = "Pass the parameters that EmbeddingBags.init made"
     check_type(api, "EmbeddingParams.tables", params.tables, Mapping, "a dict from table name to array", remedy)
     for name, table in params.tables.items() if arrays else ():
-        check_array(api, f"table {name!r}", table, "an array dtype[rows, dim]", 2)
+        check_array(api, f"table {name!r}", table, "an array dtype[rows, dim]", 2, shapes=True)
 
 
 def is_params(x: Any) -> bool:

@@ -94,6 +94,7 @@ def sum_stacked(grads: Any) -> Any:
 
 def scale_gradients(grads: Any, scale) -> Any:
     """Every gradient, dense or sparse, times a scalar. What write_only features store stays as it is."""
+    scale = float(scale) if isinstance(scale, int) else scale  # one past int32 too
     return jax.tree.map(lambda g: g * scale if is_grad(g) else (g * scale).astype(g.dtype), grads, is_leaf=is_grad)
 
 

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxtbe.arguments import check_array, check_transformation, check_type, is_array
+from jaxtbe.arguments import check_array, check_transformation, check_type, has_shape
 from jaxtbe.errors import type_error, value_error
 from jaxtbe.optim.branch import update_if
 from jaxtbe.optim.gradient_tools import scale_gradients, sum_stacked
@@ -59,7 +59,7 @@ def multi_steps(
 
     check_transformation(API, "tx", tx)
     for x in jax.tree.leaves(grads):
-        check_array(API, "gradient", x, "arrays, or their shapes")
+        check_array(API, "gradient", x, "arrays, or their shapes", shapes=True)
 
     def init(params):
         zero = jnp.zeros((), jnp.int32)
@@ -86,7 +86,7 @@ def multi_steps(
 
 
 def _shape(x: Any) -> Any:
-    return (x.shape, x.dtype) if is_array(x) else type(x).__name__
+    return (x.shape, x.dtype) if has_shape(x) else type(x).__name__
 
 
 def _check(new: Any, like: Any) -> None:

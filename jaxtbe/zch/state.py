@@ -122,7 +122,13 @@ def check_state(api: str, zch: Zch, state: ZchState, reads_only: bool = False) -
         if array is None and serves and name in ("last_seen", "counts"):
             continue
         if not is_array(array) or array.dtype != dtype or array.shape != shape:
-            got = f"{array.dtype}{list(array.shape)}" if is_array(array) else "None" if array is None else f"a {type(array).__name__}"
+            got = (
+                f"{array.dtype}{list(array.shape)}"
+                if is_array(array)
+                else "None"
+                if array is None
+                else f"a {type(array).__name__}"
+            )
             expected = f"{jnp.dtype(dtype).name}{list(shape)}"
             raise value_error(api, f"state.{name}", expected, got, "Use the Zch that the state was made with")
     zch.check("", slots)

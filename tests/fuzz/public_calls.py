@@ -30,6 +30,7 @@ class Entry:
       arguments: from an implementation, what it is called with. `Fixed` ones are not damaged.
       call: calls it, with these by name.
       jitted: whether it may be called within jit.
+      eager: whether it may be called outside of it.
       two: whether it takes another way with implementation="xla".
       raises: what it may raise beside ValueError and TypeError, with a documented reason.
     """
@@ -37,6 +38,7 @@ class Entry:
     arguments: Callable[[str], Arguments]
     call: Callable[..., Any]
     jitted: bool = True
+    eager: bool = True
     two: bool = True
     raises: tuple[type, ...] = ()
 
@@ -63,6 +65,13 @@ EXEMPT = {
     "jaxtbe.zch.ZchMetrics.scalars": "it takes no arguments; an entry of update calls it",
     "jaxtbe.optim.Options.hypers": "the optimizers call it",
     "jaxtbe.sharding.Sharding": "EmbeddingBags.shard makes it",
+    **dict.fromkeys(
+        (
+            f"jaxtbe.sharding.Sharding.{method}"
+            for method in ("capacity_of", "index", "is_split", "named", "on_each_device", "spec_of", "zeros")
+        ),
+        "EmbeddingBags calls it, with what it has checked",
+    ),
     "jaxtbe.sharding.StepBytes": "step_bytes makes it",
     "jaxtbe.sharding.StepBytes.received": "of a number that step_bytes made",
     "jaxtbe.debug.Finding": "check_in_place makes it",
@@ -214,6 +223,8 @@ def _use(emb: jaxtbe.EmbeddingBags) -> Any:
 @entry("jaxtbe.Zch", _table_options, jitted=False)
 def _describe(table, feature, zch, implementation):
     config = jaxtbe.Zch(**zch) if zch is not None else None
+    if not isinstance(table, dict):
+        raise TypeError("not options")
     table = {k: x.value if isinstance(x, Fixed) else x for k, x in table.items()}
     _use(
         jaxtbe.EmbeddingBags(
@@ -620,8 +631,11 @@ def _rule_optimizer(params, grads, rule=None, learning_rate=0.1, own=None, optio
 
     rule = {"name": "adagrad", "states": [{"name": "sum_of_squares", "per_row": False}]} if rule is None else rule
     references = {"adagrad": ADAGRAD.reference, "rowwise_adagrad": ROWWISE_ADAGRAD.reference}
+    if not isinstance(rule, dict) or not {"name", "states"} <= set(rule):
+        raise TypeError("not a rule")
     states = tuple(optim.State(**s) for s in rule["states"])
-    made = optim.Rule(rule["name"], states, references.get(rule["name"]))
+    name = rule["name"] if isinstance(rule["name"], str) else ""
+    made = optim.Rule(rule["name"], states, references.get(name))
     own = {"eps": 1e-3} if own is None else own
     tx = optim.table_optimizer(
         made, learning_rate, own, optim.Options(**(OPTIONS if options is None else options)), mu_dtype
@@ -1083,7 +1097,7 @@ def _global_bags(bags, capacity):
 @entry(
     "jaxtbe.EmbeddingBags.__call__ (over a mesh)",
     lambda i: {"emb": Fixed(sharded(i)), "params": sharded(i).place(params(i)), "bags": bags(i)},
-    jitted=False,
+    eager=False,
 )
 def _call_sharded(emb, params, bags):
     tx = optim.adam(0.1)

@@ -111,7 +111,7 @@ def check(name: str, seed: int, count: int, limit: float, tally: dict[str, int])
     rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
     arguments = {i: entry.arguments(i) for i in (("native", "xla") if entry.two else ("native",))}
     say(f"{name}: as it is")
-    ways = ("jit", *["traced"] * 8, "eager") if entry.jitted else ("eager",)
+    ways = ["eager"] * (not entry.jitted) or ["traced"] * 8 + ["jit"] + ["eager"] * entry.eager
     try:
         results = [run(entry, apply([], of), ways[0]) for of in arguments.values()]
     except Exception:
@@ -130,6 +130,7 @@ def check(name: str, seed: int, count: int, limit: float, tally: dict[str, int])
         faulthandler.cancel_dump_traceback_later()
         if found:
             wrong.append(f"{where}: {found}")
+            say(f"wrong: {json.dumps(wrong[-1])}")
     return wrong
 
 

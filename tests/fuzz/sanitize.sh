@@ -35,7 +35,7 @@ for level in $levels; do
   [ "$level" = baseline ] || parts+=("$build"/baseline.simd.*)  # a choice among two: the baseline is always there
   "${CXX:-g++}" -pthread -shared "$sanitize" "${parts[@]}" -o "$build/_cpu.$level.so"
   export JAXTBE_FUZZ_LIBRARY="$PWD/$build/_cpu.$level.so" JAXTBE_FUZZ_SIMD=$level
-  "$python" -m pytest -q -n 2 -p no:cacheprovider tests/fuzz/test_misfits.py
+  "$python" -m pytest -q -n 2 -p no:cacheprovider tests/fuzz/test_misfits.py tests/fuzz/test_public_misfits.py
   ASAN_OPTIONS=detect_leaks=0:abort_on_error=1 UBSAN_OPTIONS=print_stacktrace=1 LD_PRELOAD="$asan $stdcxx" \
     "$python" -m pytest -q -n 2 -p no:cacheprovider -p other_library tests/fuzz/test_values.py
 done
