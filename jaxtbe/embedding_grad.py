@@ -103,7 +103,7 @@ class LookupGrad:
                 raise value_error(API, obj, expected, f"shape {shape}", remedy)
         for name, d in self.d_acts.items():
             check_array(API, f"gradient of feature {name!r}", d, "an array of floats")
-            if jnp.shape(d)[: len(stacked)] != stacked:
+            if jnp.shape(d)[: len(stacked)] != stacked or jnp.ndim(d) < len(stacked) + 2:
                 expected = f"one for each of the {stacked} stacked lookups"
                 raise value_error(API, f"gradient of feature {name!r}", expected, f"shape {jnp.shape(d)}", remedy)
 

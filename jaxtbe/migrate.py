@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from jaxtbe.arguments import check_type
 from jaxtbe.errors import value_error
 from jaxtbe.features import Access, Feature, Pooling
 from jaxtbe.module import EmbeddingBags
@@ -48,6 +49,8 @@ def from_fbgemm_writeback(
     from jaxtbe import optim
 
     api = "jaxtbe.migrate.from_fbgemm_writeback"
+    for name, given in (("tables", tables), ("features", features)):
+        check_type(api, name, given, Mapping, "a dict", "Pass tables as {name: (rows, dim)}, features as {name: table}")
     if optimizer not in ("EXACT_SGD", "SGD"):
         raise value_error(
             api, "optimizer", "EXACT_SGD", repr(optimizer), "Writeback stores rows, which only SGD expresses"

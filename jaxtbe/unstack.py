@@ -34,7 +34,7 @@ def unstack(grad: EmbeddingGrad) -> EmbeddingGrad:
 def _one_by_one(share: LookupGrad) -> list[LookupGrad]:
     """Each micro-batch as a share of its own."""
     axes = len(share.stacked)
-    flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[axes:]), share)
+    flat = jax.tree.map(lambda x: x.reshape(math.prod(share.stacked), *x.shape[axes:]), share)
     return [jax.tree.map(lambda x, i=i: x[i], flat) for i in range(math.prod(share.stacked))]
 
 
@@ -42,9 +42,10 @@ def _merged(share: LookupGrad) -> LookupGrad:
     """All micro-batches as one batch."""
     bags, axes = share.bags, len(share.stacked)
     parts = {n: getattr(bags, n) for n in ("ids", "offsets", "id_weights", "update_mask")}
-    parts = {n: x.reshape(-1, *x.shape[axes:]) for n, x in parts.items() if x is not None}
-    d_acts = {name: d.reshape(-1, *d.shape[axes + 1 :]) for name, d in share.d_acts.items()}
-    faults = merge_faults(share.faults.reshape(-1, *share.faults.shape[axes:]))
+    times = math.prod(share.stacked)
+    parts = {n: x.reshape(times, *x.shape[axes:]) for n, x in parts.items() if x is not None}
+    d_acts = {name: d.reshape(times * d.shape[axes], *d.shape[axes + 1 :]) for name, d in share.d_acts.items()}
+    faults = merge_faults(share.faults.reshape(times, *share.faults.shape[axes:]))
     return LookupGrad.of(d_acts, merge_batches(share.spec, parts), faults, share.spec)
 
 

@@ -1,5 +1,6 @@
 """From batches and the gradients of their activations to the operands of `ops.update`."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 
 import jax
@@ -17,8 +18,13 @@ API = "jaxtbe.optim"
 
 def concat_d_acts(features: Sequence[Feature], d_acts: Mapping[str, jax.Array]) -> jax.Array:
     """f32[B, columns]: the gradients of some features' activations side by side. XLA folds it with the slices they were."""
-    parts = [d_acts[f.name].reshape(d_acts[f.name].shape[0], -1).astype(jnp.float32) for f in features]
+    parts = [_flat(d_acts[f.name]).astype(jnp.float32) for f in features]
     return parts[0] if len(parts) == 1 else jnp.concatenate(parts, axis=1)
+
+
+def _flat(d_acts: jax.Array) -> jax.Array:
+    """[B, columns], also where there are none."""
+    return d_acts.reshape(d_acts.shape[0], math.prod(d_acts.shape[1:]))
 
 
 def plan_update(

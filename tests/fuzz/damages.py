@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -79,7 +80,7 @@ def _of_parts(name: str, places: dict[str, Any], get, put, tree: Any) -> Iterato
         for what, change in damages(get(tree, place), name + text):
             yield what, lambda t, p=place, change=change: put(t, p, change(get(t, p)))
     listed = list(places.items())
-    for (text, a), (other, b) in zip(listed, listed[1:], strict=False):
+    for (text, a), (other, b) in itertools.pairwise(listed):
         if not any(isinstance(get(tree, x), Fixed) for x in (a, b)):
             yield f"{name}{text} and {other} swapped", lambda t, a=a, b=b: put(put(t, a, get(t, b)), b, get(t, a))
 

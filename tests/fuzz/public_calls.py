@@ -1,7 +1,7 @@
 """A call that fits, for each public function above jaxtbe.ops: what the damages of `damages.py` are done to.
 
-A new public function needs an entry here, or a reason in `EXEMPT`. An entry's name is that of its function; words in brackets tell
-it from others of the same function.
+A new public function needs an entry here, or a reason in `EXEMPT`. An entry's name is that of its function; words in brackets
+tell it from others of the same function.
 """
 
 import dataclasses

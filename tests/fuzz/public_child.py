@@ -1,7 +1,7 @@
 """Damages of the arguments of public functions, in a process of its own: `python public_child.py SEED COUNT LIMIT NAME...`.
 
-It says what it does before it does it, and at last what went wrong. Right is an error of a sensible type, or a result, which is that
-of implementation="xla" where a function has two ways. A call that takes longer than LIMIT seconds ends the process with its stack.
+It says what it does before it does it, and at last what went wrong. Right is an error of a sensible type, or a result, which is
+that of implementation="xla" where a function has two ways. A call of more than LIMIT seconds ends the process with its stack.
 """
 
 import faulthandler
