@@ -93,7 +93,8 @@ class Bags:
         """
         from jaxtbe.checks import check_bags
 
-        check_bags(self, getattr(emb, "spec", None))
+        spec: Any = getattr(emb, "spec", None)
+        check_bags(self, spec)
 
     def describe(self) -> str:
         """What the batch holds, feature by feature, as text: ids, bags, empty ones, lengths; and the padding.

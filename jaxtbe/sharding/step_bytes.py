@@ -1,7 +1,7 @@
 """What a training step over a mesh moves between devices, by formula."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from jaxtbe.arguments import check_type
 from jaxtbe.spec import Spec
@@ -66,7 +66,7 @@ def step_bytes(
       >>> jaxtbe.sharding.step_bytes(emb, batch_size=32, capacity=4, devices=8)
       StepBytes(ids=288, activations=1024, gradients=1024, rows=0, exchanged=0)
     """
-    spec = getattr(emb, "spec", None)
+    spec: Any = getattr(emb, "spec", None)
     api, kind = "jaxtbe.sharding.step_bytes", "a jaxtbe.EmbeddingBags"
     check_type(api, "emb", spec, Spec, kind, "Pass one")
     if replicated is None:
