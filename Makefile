@@ -48,7 +48,7 @@ test-newest:
 	.venv-newest/bin/python -m jaxtbe && \
 	.venv-newest/bin/python -m pytest -q -n 2 --dist loadfile -m "not slow" $(NEWEST_TESTS); fi
 
-## make sanitize     the C++ stress tests, the emulated CUDA kernels, and calls that do not fit, under sanitizers
+## make sanitize     the C++ stress tests, the emulated CUDA kernels, and calls that do not fit, under sanitizers, with every SIMD level here
 FUZZ ?= 1
 sanitize: $(VENV)/built
 	tests/csrc/run.sh

@@ -6,6 +6,7 @@ from typing import Any
 from jaxtbe.model.feature import Access, Feature, Pooling
 from jaxtbe.model.table import Duplicates, Table
 from jaxtbe.module import EmbeddingBags
+from jaxtbe.support.arguments import check_type
 from jaxtbe.support.errors import value_error
 
 _POOLINGS: dict[str, Pooling] = {"SUM": "sum", "MEAN": "mean", "NONE": "none"}
@@ -52,6 +53,8 @@ def from_fbgemm_writeback(
     from jaxtbe import optim
 
     api = "jaxtbe.migrate.from_fbgemm_writeback"
+    for name, given in (("tables", tables), ("features", features)):
+        check_type(api, name, given, Mapping, "a dict", "Pass tables as {name: (rows, dim)}, features as {name: table}")
     if optimizer not in ("EXACT_SGD", "SGD"):
         raise value_error(
             api, "optimizer", "EXACT_SGD", repr(optimizer), "Writeback stores rows, which only SGD expresses"

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxtbe import zch
-from jaxtbe.batch.bags import Bags
+from jaxtbe.batch.bags import Bags, check_arrays
 from jaxtbe.model.spec import Spec
 from jaxtbe.support.errors import type_error, value_error
 
@@ -74,8 +74,7 @@ def _check(api: str, spec: Spec, state, bags) -> None:
         raise value_error(
             api, "tables", "a table with zch", "none", "Give a Table zch=jaxtbe.Zch(...), or skip this call"
         )
-    if not isinstance(bags, Bags):
-        raise type_error(api, "batch", "jaxtbe.Bags", type(bags).__name__, "Build it with EmbeddingBags.bags")
+    check_arrays(api, bags)
     if bags.features != spec.feature_names:
         raise value_error(
             api,
@@ -98,7 +97,7 @@ def _check(api: str, spec: Spec, state, bags) -> None:
             "Pass what EmbeddingBags.init_zch made",
         )
     for table in spec.tables:
-        rows = getattr(state.get(table.name), "identities", np.empty((table.rows, 2))).shape[:1]
+        rows = np.shape(getattr(state.get(table.name), "identities", np.empty((table.rows, 2))))[:1]
         if table.zch is not None and rows != (table.rows,):
             raise value_error(
                 api,

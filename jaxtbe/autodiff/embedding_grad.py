@@ -12,6 +12,7 @@ from jaxtbe.autodiff.digest import digest, is_altered, is_made_of, remember, spo
 from jaxtbe.autodiff.opaque import is_sealed, seal, unseal
 from jaxtbe.batch.bags import Bags
 from jaxtbe.model.spec import Spec
+from jaxtbe.support.arguments import check_array, check_type
 from jaxtbe.support.errors import type_error, value_error
 from jaxtbe.support.text import tree_text
 
@@ -91,7 +92,7 @@ class LookupGrad:
         axes, altered = len(self.stacked), self.altered
         sealed = {**self.sealed, "ids": seal(self._bags(altered).ids, True), "faults": seal(self._faults(altered))}
         arrays = self.d_acts, {n: x for n, x in sealed.items() if n != "digest"}
-        flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[axes:]), arrays)
+        flat = jax.tree.map(lambda x: x.reshape(math.prod(self.stacked), *x.shape[axes:]), arrays)
         none = jnp.zeros(1 + len(self.spec.features), jnp.uint32)  # what was just compared needs no digest
         shares = []
         for i in range(math.prod(self.stacked)):
@@ -160,6 +161,26 @@ class LookupGrad:
         opaque = {name: jax.ShapeDtypeStruct(x.shape, _DTYPES[name]) for name, x in self.sealed.items() if is_sealed(x)}
         return f"LookupGrad({tree_text(self.d_acts)}, {tree_text(opaque)})"
 
+    def check(self) -> None:
+        """Raises unless its arrays are there, and of as many dimensions as a lookup's."""
+        obj, remedy = f"lookup of features {self.spec.feature_names}", "Pass the gradient as it was taken"
+        for name, held in (("d_acts", self.d_acts), ("sealed", self.sealed)):
+            check_type(API, f"{obj}, {name}", held, Mapping, "a dict of arrays", remedy)
+        stacked = self.stacked
+        for name, x in self.sealed.items():
+            if name not in _DTYPES or not is_sealed(x):
+                continue  # told by who reads it
+            shape = jnp.shape(x)
+            own = (len(self.spec.features), 2) if name == "faults" else shape[len(stacked) :]
+            if shape != (*stacked, *own) or (name != "faults" and len(own) != 1):
+                expected = f"its {name} as the lookup had them"
+                raise value_error(API, obj, expected, f"shape {shape}", remedy)
+        for name, d in self.d_acts.items():
+            check_array(API, f"gradient of feature {name!r}", d, "an array of floats")
+            if jnp.shape(d)[: len(stacked)] != stacked or jnp.ndim(d) < len(stacked) + 2:
+                expected = f"one for each of the {stacked} stacked lookups"
+                raise value_error(API, f"gradient of feature {name!r}", expected, f"shape {jnp.shape(d)}", remedy)
+
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass
@@ -182,6 +203,17 @@ class EmbeddingGrad:
     lookups: tuple[LookupGrad, ...]
     tokens: tuple[Any, ...] = ()
 
+    @property
+    def shares(self) -> tuple[LookupGrad, ...]:
+        """The lookups, checked. In the hands of JAX, and of a `tree.map`, they can be anything."""
+        remedy = "Pass the gradient as it was taken"
+        for name, held in (("lookups", self.lookups), ("tokens", self.tokens)):
+            check_type(API, name, held, (tuple, list), "a tuple", remedy)
+        for share in self.lookups:
+            check_type(API, "lookups", share, LookupGrad, "those of jaxtbe.value_and_grad", remedy)
+            share.check()
+        return tuple(self.lookups)
+
     def after(self, *values) -> "EmbeddingGrad":
         """The same gradient, whose update runs after `values` (pytrees of arrays) are computed.
 
@@ -196,7 +228,7 @@ class EmbeddingGrad:
             return self
         if not isinstance(other, EmbeddingGrad):
             return NotImplemented
-        return EmbeddingGrad((*self.lookups, *other.lookups), (*self.tokens, *other.tokens))
+        return EmbeddingGrad((*self.shares, *other.shares), (*self.tokens, *other.tokens))
 
     __radd__ = __add__  # sum([...]) begins with 0
 
@@ -223,7 +255,7 @@ class EmbeddingGrad:
         """Every gradient divided by a number or scalar array."""
         divisor = _scalar(divisor, "divisor")
         return dataclasses.replace(
-            self, lookups=tuple(l.map_gradients(lambda d: (d / divisor).astype(d.dtype)) for l in self.lookups)
+            self, lookups=tuple(l.map_gradients(lambda d: (d / divisor).astype(d.dtype)) for l in self.shares)
         )
 
     __array_ufunc__ = None  # a NumPy number times this is __rmul__
@@ -231,11 +263,11 @@ class EmbeddingGrad:
 
     def _scaled(self, scale: Any) -> "EmbeddingGrad":
         return dataclasses.replace(
-            self, lookups=tuple(l.map_gradients(lambda d: (d * scale).astype(d.dtype)) for l in self.lookups)
+            self, lookups=tuple(l.map_gradients(lambda d: (d * scale).astype(d.dtype)) for l in self.shares)
         )
 
     def _without_stores(self) -> "EmbeddingGrad":
-        for share in self.lookups:
+        for share in self.shares:
             for feature in share.spec.features:
                 if feature.access == "write_only":
                     raise value_error(
@@ -265,7 +297,7 @@ def _scalar(x: Any, what: str) -> Any:
         raise type_error(API, what, "a number or scalar array", type(x).__name__, "Multiply by numbers alone")
     if jnp.ndim(x) != 0:
         raise type_error(API, what, "a scalar", f"shape {jnp.shape(x)}", "Scale activations in the loss instead")
-    return x
+    return float(x) if isinstance(x, int) else x  # one past int32 too
 
 
 def is_grad(x: Any) -> bool:

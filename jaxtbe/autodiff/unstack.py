@@ -19,7 +19,7 @@ def unstack(grad: EmbeddingGrad) -> EmbeddingGrad:
     """The sum over the leading axes that `scan` or `vmap` gave to a gradient; a gradient without
     any is returned as it is.
     """
-    if not any(share.stacked for share in grad.lookups):
+    if not any(share.stacked for share in grad.shares):
         return grad
     shares: list[LookupGrad] = []
     for share in grad.lookups:
@@ -37,9 +37,10 @@ def _merged(share: LookupGrad) -> LookupGrad:
     """All micro-batches as one batch."""
     bags, axes = share.bags, len(share.stacked)
     parts = {n: getattr(bags, n) for n in ("ids", "offsets", "id_weights", "update_mask")}
-    parts = {n: x.reshape(-1, *x.shape[axes:]) for n, x in parts.items() if x is not None}
-    d_acts = {name: d.reshape(-1, *d.shape[axes + 1 :]) for name, d in share.d_acts.items()}
-    faults = merge_faults(share.faults.reshape(-1, *share.faults.shape[axes:]))
+    times = math.prod(share.stacked)
+    parts = {n: x.reshape(times, *x.shape[axes:]) for n, x in parts.items() if x is not None}
+    d_acts = {name: d.reshape(times * d.shape[axes], *d.shape[axes + 1 :]) for name, d in share.d_acts.items()}
+    faults = merge_faults(share.faults.reshape(times, *share.faults.shape[axes:]))
     return LookupGrad.of(d_acts, merge_batches(share.spec, parts), faults, share.spec)
 
 

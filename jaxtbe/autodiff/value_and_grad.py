@@ -14,7 +14,7 @@ from jaxtbe.autodiff.embedding_grad import EmbeddingGrad, LookupGrad
 from jaxtbe.autodiff.lookup import make_taps
 from jaxtbe.autodiff.recording import Recording, is_recorded, refuse_nested
 from jaxtbe.autodiff.table_guard import Guarded, guard
-from jaxtbe.model.params import is_params
+from jaxtbe.model.params import check_tables, is_params
 from jaxtbe.model.spec import Spec
 from jaxtbe.support.errors import type_error, value_error
 
@@ -159,6 +159,8 @@ def _positions(argnums: int | Sequence[int], count: int) -> tuple[int, ...]:
 
 def _tables(leaves, dense_names: frozenset[str]) -> list[dict[str, Any]]:
     """For each `EmbeddingParams` its arrays by table name."""
+    for params in filter(is_params, leaves):
+        check_tables(API, params)
     tables = [{n: t for n, t in p.tables.items() if hasattr(t, "dtype")} for p in leaves if is_params(p)]
     unknown = sorted(dense_names.difference(*tables)) if tables else sorted(dense_names)
     if unknown:

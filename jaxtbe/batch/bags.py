@@ -8,6 +8,7 @@ import numpy as np
 
 from jaxtbe.batch.describe import describe
 from jaxtbe.batch.validate import check_bags
+from jaxtbe.support.arguments import check_array, check_type
 from jaxtbe.support.errors import type_error, value_error
 
 
@@ -46,6 +47,11 @@ class Bags:
     def __post_init__(self):
         if isinstance(self.batch_size, bool) or not isinstance(self.batch_size, int) or self.batch_size < 1:
             raise value_error("jaxtbe.Bags", "batch_size", "at least 1", repr(self.batch_size), "Skip empty batches")
+        check_arrays("jaxtbe.Bags", self)
+        if isinstance(self.shards, bool) or not isinstance(self.shards, int) or self.shards < 1:
+            raise value_error("jaxtbe.Bags", "shards", "at least 1", repr(self.shards), "Leave it to global_bags")
+        if not isinstance(self.features, tuple) or not all(isinstance(name, str) for name in self.features):
+            raise type_error("jaxtbe.Bags", "features", "a tuple of names", repr(self.features), "Name the features")
         allowed = {
             "ids": ("int32", "uint32"),
             "offsets": ("int32",),
@@ -92,7 +98,8 @@ class Bags:
           ValueError: names the feature, its table, how many ids are faulty and the first of them;
             or broken offsets.
         """
-        check_bags(self, emb.spec)
+        check_arrays("jaxtbe.Bags.validate", self)
+        check_bags(self, getattr(emb, "spec", None))
 
     def describe(self) -> str:
         """What the batch holds, feature by feature, as text: ids, bags, empty ones, lengths; and
@@ -133,3 +140,15 @@ class Bags:
         for name, value in zip(names, (*children, *static), strict=True):
             object.__setattr__(bags, name, value)
         return bags
+
+
+def check_arrays(api: str, bags: Any) -> None:
+    """Raises unless this is a batch whose fields are arrays, with as many dimensions as they must
+    have.
+    """
+    check_type(api, "batch", bags, Bags, "jaxtbe.Bags", "Build it with EmbeddingBags.bags")
+    check_array(api, "ids", bags.ids, "an array i32[N] or u32[N, 2]", 1, 2)
+    check_array(api, "offsets", bags.offsets, "an array i32[F*B+1]", 1)
+    for name, text in (("id_weights", "an array f32[N] or None"), ("update_mask", "an array bool[N] or None")):
+        if getattr(bags, name) is not None:
+            check_array(api, name, getattr(bags, name), text, 1)

@@ -4,7 +4,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from jaxtbe.batch.bags import Bags
+from jaxtbe.batch.bags import check_arrays
 from jaxtbe.support.errors import type_error, value_error
 
 API = "jaxtbe.EmbeddingBags"
@@ -12,8 +12,7 @@ API = "jaxtbe.EmbeddingBags"
 
 def check_batch(spec: Any, bags: Any) -> None:
     """Raises unless the batch is one for this spec, with ids that are row numbers."""
-    if not isinstance(bags, Bags):
-        raise type_error(API, "batch", "jaxtbe.Bags", type(bags).__name__, "Build it with EmbeddingBags.bags")
+    check_arrays(API, bags)
     if bags.features != spec.feature_names:
         raise value_error(
             API,

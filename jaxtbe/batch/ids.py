@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxtbe.support.arguments import check_array
 from jaxtbe.support.errors import type_error, value_error
 
 OVERFLOW = 2**31 - 2  # below zch.rows.TOO_LARGE
@@ -56,7 +57,8 @@ def id_words(ids: Any, api: str) -> Any:
       TypeError: int64 NumPy ids, which JAX would cut to 32 bits without a word, or another dtype or
         shape.
     """
-    dtype, shape = np.dtype(ids.dtype).name, tuple(ids.shape)
+    check_array(api, "ids", ids, "an array u32[N, 2]")
+    dtype, shape = str(ids.dtype), tuple(ids.shape)
     if dtype == "uint32" and len(shape) == 2 and shape[1] == 2:
         return ids
     if dtype in ("int64", "uint64") and isinstance(ids, np.ndarray):

@@ -5,11 +5,29 @@ from typing import Any
 import numpy as np
 
 from jaxtbe.batch.ids import unpack_ids
-from jaxtbe.support.errors import value_error
+from jaxtbe.support.arguments import check_shape
+from jaxtbe.support.errors import type_error, value_error
 
 
 def check_bags(bags: Any, spec: Any) -> None:
     """Raises unless offsets are in order and every id is a row of its table."""
+    if not hasattr(spec, "tables_by_name"):
+        raise type_error(
+            "jaxtbe.Bags.validate",
+            "emb",
+            "a jaxtbe.EmbeddingBags",
+            type(spec).__name__,
+            "Pass the one that the batch is for",
+        )
+    if bags.features != spec.feature_names:
+        raise value_error(
+            "jaxtbe.Bags.validate",
+            "batch",
+            f"the features {spec.feature_names}",
+            f"{bags.features}",
+            "Pass the EmbeddingBags that built it",
+        )
+    check_shape("jaxtbe.Bags.validate", "offsets", bags.offsets, (len(spec.features) * bags.batch_size + bags.shards,))
     offsets, ids = np.asarray(bags.offsets), np.asarray(bags.ids)
     if offsets[0] != 0 or np.any(np.diff(offsets) < 0) or offsets[-1] > ids.shape[0]:
         raise value_error(

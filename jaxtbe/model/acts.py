@@ -1,5 +1,6 @@
 """Activations of features, and their gradients, as the columns of one array."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,8 +14,13 @@ def concat_d_acts(features: Sequence[Feature], d_acts: Mapping[str, jax.Array]) 
     """f32[B, columns]: the gradients of some features' activations side by side. XLA folds it with
     the slices they were.
     """
-    parts = [d_acts[f.name].reshape(d_acts[f.name].shape[0], -1).astype(jnp.float32) for f in features]
+    parts = [_flat(d_acts[f.name]).astype(jnp.float32) for f in features]
     return parts[0] if len(parts) == 1 else jnp.concatenate(parts, axis=1)
+
+
+def _flat(d_acts: jax.Array) -> jax.Array:
+    """[B, columns], also where there are none."""
+    return d_acts.reshape(d_acts.shape[0], math.prod(d_acts.shape[1:]))
 
 
 def acts_by_feature(spec: Any, group: Any, out: jax.Array) -> dict[str, jax.Array]:

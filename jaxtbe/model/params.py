@@ -1,10 +1,12 @@
 """`EmbeddingParams`: the tables of an `EmbeddingBags`."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import jax
 
+from jaxtbe.support.arguments import check_array, check_type
 from jaxtbe.support.errors import type_error, value_error
 from jaxtbe.support.text import tree_text
 
@@ -26,6 +28,7 @@ class EmbeddingParams:
 
     def table(self, spec_table, api: str):
         """The array of a `Table`, its shape and dtype checked."""
+        check_tables(api, self)
         obj = f"table {spec_table.name!r}"
         if spec_table.name not in self.tables:
             raise value_error(
@@ -44,6 +47,14 @@ class EmbeddingParams:
         if array.dtype != dtype:
             raise type_error(api, obj, f"dtype {dtype.name}", array.dtype.name, "Cast the table or change Table.dtype")
         return array
+
+
+def check_tables(api: str, params: EmbeddingParams, arrays: bool = False) -> None:
+    """Raises unless the parameters hold a dict; with `arrays`, one of tables [rows, dim]."""
+    remedy = "Pass the parameters that EmbeddingBags.init made"
+    check_type(api, "EmbeddingParams.tables", params.tables, Mapping, "a dict from table name to array", remedy)
+    for name, table in params.tables.items() if arrays else ():
+        check_array(api, f"table {name!r}", table, "an array dtype[rows, dim]", 2, shapes=True)
 
 
 def is_params(x: Any) -> bool:

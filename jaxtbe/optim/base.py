@@ -13,12 +13,13 @@ import optax
 from jaxtbe.autodiff.embedding_grad import EmbeddingGrad, is_grad
 from jaxtbe.autodiff.fault_counts import add_faults, no_faults
 from jaxtbe.autodiff.unstack import unstack
-from jaxtbe.model.params import is_params
+from jaxtbe.model.params import check_tables, is_params
 from jaxtbe.ops.rule import Rule
 from jaxtbe.optim.fused import Fused
 from jaxtbe.optim.group import Group, make_groups
 from jaxtbe.optim.options import Options
 from jaxtbe.optim.table_config import TableConfig
+from jaxtbe.support.arguments import check_array, check_shape, check_type
 from jaxtbe.support.errors import type_error, value_error
 from jaxtbe.writes.check_states import check_states
 from jaxtbe.writes.optimizer_state import TableOptimizerState as TableOptimizerState
@@ -64,6 +65,7 @@ def optimizer_of(config_of: Callable[[str], TableConfig]) -> TableOptimizer:
                 API, "update", "the parameters", "None", "Call tx.update(grads, state, params): tables change in place"
             )
         _check_params(params)
+        _check_state(state)
         leaves = jax.tree.leaves(params, is_leaf=is_params)
         structure: Any = jax.tree.structure(params, is_leaf=is_params)
         all_grads = jax.tree.leaves(grads, is_leaf=is_grad)
@@ -73,6 +75,7 @@ def optimizer_of(config_of: Callable[[str], TableConfig]) -> TableOptimizer:
         for p, grad, states, faults in zip(
             leaves, all_grads, structure.flatten_up_to(state.tables), structure.flatten_up_to(state.faults), strict=True
         ):
+            check_shape(API, "faults of the optimizer state", faults, (len(p.tables), 4))
             tables, states = update_tables(p.tables, states, grad, state.count, config_of)
             new_params.append(dataclasses.replace(p, tables={n: Overwrite(t, p.tables[n]) for n, t in tables.items()}))
             new_states.append(states)
@@ -130,6 +133,16 @@ def _check_params(params) -> None:
                 f"a {type(leaf).__name__} beside them",
                 "Give dense parameters their own optimizer with optax.partition",
             )
+        check_tables(API, leaf, arrays=True)
+
+
+def _check_state(state) -> None:
+    remedy = "Pass the state that tx.init or the last update returned"
+    kind = "a state of a jaxtbe.optim optimizer"
+    check_type(API, "optimizer state", state, TableOptimizerState, kind, remedy)
+    check_array(API, "count of the optimizer state", state.count, "an array i32[]", 0)
+    if not jnp.issubdtype(state.count.dtype, jnp.integer):
+        raise type_error(API, "count of the optimizer state", "an array i32[]", str(state.count.dtype), remedy)
 
 
 def _check_grads(grads, params) -> None:

@@ -6,12 +6,14 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxtbe import ops
 from jaxtbe.ops.rule import Rule
 from jaxtbe.ops.targets.overwrite import OVERWRITE
 from jaxtbe.optim.group import Group
 from jaxtbe.optim.options import Options, check_number
+from jaxtbe.support.arguments import check_array
 from jaxtbe.support.errors import type_error, value_error
 from jaxtbe.support.names import stable_id
 
@@ -86,7 +88,7 @@ class Fused:
         numbers = [*self.options.hypers(lr, overwrites), *([] if overwrites else values.values())]
         for number in numbers:
             check_precision(number)
-        return jnp.stack([jnp.asarray(x, jnp.float32).reshape(()) for x in numbers])
+        return jnp.stack([_number(x) for x in numbers])
 
     def update(self, group: Group, tables, states, configs, count: jax.Array):
         """New tables and states of a group, `configs` being those of its tables."""
@@ -95,7 +97,7 @@ class Fused:
             tables,
             [[of_table[s.name] for s in rule.states] for of_table in states],
             jnp.stack([config.hypers(count, group.overwrites) for config in configs]),
-            jnp.stack([jnp.asarray(x).astype(jnp.uint32) for x in (self.options.seed, count, *group.first_rows)]),
+            jnp.stack([_words(x) for x in (self.options.seed, count, *group.first_rows)]),
             group.lookups,
             group.tokens,
             rule=rule,
@@ -104,6 +106,18 @@ class Fused:
             implementation=group.implementation,
         )
         return new_tables, [dict(zip((s.name for s in rule.states), new, strict=True)) for new in new_states]
+
+
+def _number(x: Any) -> jax.Array:
+    """f32[]. A schedule may return anything."""
+    if not isinstance(x, int | float) or isinstance(x, bool):
+        check_array("jaxtbe.optim", "hyperparameters", x, "numbers or scalar arrays", 0)
+    return jnp.asarray(float(x) if isinstance(x, int) else x, jnp.float32)
+
+
+def _words(number: Any) -> jax.Array:
+    """u32[]. A Python number past int32 goes through NumPy: JAX would refuse it."""
+    return jnp.asarray(np.uint32(number) if isinstance(number, int | np.integer) else number).astype(jnp.uint32)
 
 
 def check_precision(number: Any) -> None:

@@ -4,9 +4,10 @@ import jax
 import numpy as np
 from jax.sharding import PartitionSpec as P
 
-from jaxtbe.batch.bags import Bags
+from jaxtbe.batch.bags import Bags, check_arrays
 from jaxtbe.batch.merge import merge_parts
 from jaxtbe.sharding.placement import Sharding
+from jaxtbe.support.arguments import check_shape
 from jaxtbe.support.errors import value_error
 
 API = "jaxtbe.EmbeddingBags.global_bags"
@@ -21,6 +22,12 @@ def split_bags(bags: Bags, parts: int, capacity: int | None = None) -> Bags:
       parts: how many; it divides the batch size.
       capacity: positions of each part, or None: those of the whole batch, which always suffice.
     """
+    check_arrays(API, bags)
+    wanted = (len(bags.features) * bags.batch_size + 1,)
+    check_shape(API, "offsets", bags.offsets, wanted)
+    for name in ("id_weights", "update_mask"):
+        if getattr(bags, name) is not None:
+            check_shape(API, name, getattr(bags, name), tuple(bags.ids.shape[:1]))
     batch, features = bags.batch_size // parts, len(bags.features)
     if bags.batch_size % parts:
         raise value_error(

@@ -92,8 +92,9 @@ def make_sharding(cls: type[Kind], spec, mesh: Mesh, placements, axis, peer_capa
         raise type_error(API, "mesh", "a jax.sharding.Mesh", type(mesh).__name__, "Make one with jax.make_mesh")
     axes = tuple(mesh.axis_names) if axis is None else (axis,) if isinstance(axis, str) else tuple(axis)
     unknown = [a for a in axes if a not in mesh.axis_names]
-    if unknown or not axes:
-        raise value_error(API, "axis", f"axes among {mesh.axis_names}", str(unknown), "Name axes of the mesh")
+    if unknown or not axes or len(set(axes)) < len(axes):
+        got = str(unknown or axes)
+        raise value_error(API, "axis", f"axes among {mesh.axis_names}", got, "Name axes of the mesh, each once")
     placements, peer_capacity = dict(placements or {}), dict(peer_capacity or {})
     for argument, by_table in (("placements", placements), ("peer_capacity", peer_capacity)):
         wrong = [name for name in by_table if name not in spec.tables_by_name]

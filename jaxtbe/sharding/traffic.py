@@ -1,9 +1,11 @@
 """What a training step over a mesh moves between devices, by formula."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from jaxtbe.model.spec import Spec
 from jaxtbe.sharding.placement import Sharding
+from jaxtbe.support.arguments import check_type
 
 _WORD = 4  # bytes of an int32 or float32
 
@@ -68,7 +70,9 @@ def step_bytes(
       >>> jaxtbe.sharding.step_bytes(emb, batch_size=32, capacity=4, devices=8)
       StepBytes(ids=288, activations=1024, gradients=1024, rows=0, exchanged=0)
     """
-    spec = emb.spec
+    spec: Any = getattr(emb, "spec", None)
+    api, kind = "jaxtbe.sharding.step_bytes", "a jaxtbe.EmbeddingBags"
+    check_type(api, "emb", spec, Spec, kind, "Pass one")
     if replicated is None:
         replicated = spec.placement.replicated if isinstance(spec.placement, Sharding) else ()
     if peer_capacity is None:

@@ -5,6 +5,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from jaxtbe.support.arguments import check_type
 from jaxtbe.support.errors import type_error, value_error
 from jaxtbe.support.text import config_text
 
@@ -115,6 +116,8 @@ class Zch:
     def check(self, table_name: str, rows: int) -> None:
         """Raises a ValueError unless a table of `rows` rows can be split as configured."""
         obj = f"table {table_name!r}" if table_name else "rows"
+        if isinstance(rows, bool) or not isinstance(rows, (int, np.integer)):
+            raise type_error(_API, obj, "an int", repr(rows), "Pass a whole number of rows")
         if rows % self.buckets:
             raise value_error(
                 _API,
@@ -131,3 +134,8 @@ class Zch:
                 str(self.reserved),
                 "Reserve fewer, or use fewer buckets",
             )
+
+
+def check_config(api: str, zch: Zch) -> None:
+    """Raises unless this is a `Zch`."""
+    check_type(api, "zch", zch, Zch, "a jaxtbe.Zch", "Pass that of the table")

@@ -7,9 +7,10 @@ import numpy as np
 
 from jaxtbe.batch.ids import pack_ids, unpack_ids
 from jaxtbe.batch.word64 import Word64, remainder, zch_hash
+from jaxtbe.support.arguments import check_shape
 from jaxtbe.support.errors import type_error, value_error
-from jaxtbe.zch.config import Zch
-from jaxtbe.zch.state import ZchState
+from jaxtbe.zch.config import Zch, check_config
+from jaxtbe.zch.state import ZchState, check_is_state
 
 _NO_ID = -1
 
@@ -24,6 +25,8 @@ def to_fbgemm(state: ZchState) -> tuple[np.ndarray, np.ndarray]:
       identities int64[slots, 1] and metadata int32[slots, 1] (the eviction scores), -1 in empty
       slots.
     """
+    check_is_state("jaxtbe.zch.to_fbgemm", state)
+    check_shape("jaxtbe.zch.to_fbgemm", "state.last_seen", state.last_seen, state.identities.shape[:1])
     identities = unpack_ids(np.array(state.identities))
     return identities[:, None], np.array(state.last_seen)[:, None]
 
@@ -47,6 +50,7 @@ def from_fbgemm(zch: Zch, identities: np.ndarray, metadata: np.ndarray | None = 
         slot; an id stored twice.
     """
     api = "jaxtbe.zch.from_fbgemm"
+    check_config(api, zch)
     ids = _column(api, "identities", identities, np.int64)
     held = ids != _NO_ID
     scores = np.zeros(ids.shape, np.int32) if metadata is None else _column(api, "metadata", metadata, np.int32)

@@ -12,10 +12,11 @@ from jaxtbe.ops.implementation import Implementation
 from jaxtbe.ops.targets.zch_find import zch_find
 from jaxtbe.ops.targets.zch_insert import ZchBatch, zch_insert
 from jaxtbe.ops.zch_codes import COUNTERS, ZchStatus
+from jaxtbe.support.arguments import check_array, check_shape, is_array
 from jaxtbe.support.errors import type_error, value_error
 from jaxtbe.support.text import array_text
 from jaxtbe.zch.config import Zch
-from jaxtbe.zch.state import ZchState, check_state
+from jaxtbe.zch.state import ZchState, check_is_state, check_state
 
 _ACCESSES = ("read_write", "read_only", "write_only", None)
 
@@ -163,6 +164,10 @@ def find_report(state: ZchState, status: jax.Array) -> ZchReport:
       A `ZchReport` whose counters say positions, read hits, read misses and occupancy; nothing was
       evicted.
     """
+    api = "jaxtbe.zch.find_report"
+    check_is_state(api, state)
+    check_shape(api, "state.occupancy", state.occupancy, ())
+    check_array(api, "status", status, "an array i8[N]", 1)
     hits, misses = (jnp.sum(status == code, dtype=jnp.int32) for code in (ZchStatus.READ_HIT, ZchStatus.READ_MISS))
     values = {"positions": hits + misses, "read_hits": hits, "read_misses": misses, "occupancy": state.occupancy}
     counters = jnp.stack([jnp.asarray(values.get(name, 0), jnp.int32) for name in COUNTERS])
@@ -171,8 +176,9 @@ def find_report(state: ZchState, status: jax.Array) -> ZchReport:
 
 
 def _check_batch(api: str, ids, offsets, access: tuple[str | None, ...]) -> None:
-    if jnp.dtype(offsets.dtype) != jnp.int32:
-        raise type_error(api, "offsets", "int32", jnp.dtype(offsets.dtype).name, "Convert them with .astype('int32')")
+    check_array(api, "offsets", offsets, "an array i32[F*B+1]")
+    if offsets.dtype != jnp.int32:
+        raise type_error(api, "offsets", "int32", str(offsets.dtype), "Convert them with .astype('int32')")
     if not isinstance(access, tuple) or not access or any(a not in _ACCESSES for a in access):
         raise value_error(
             api,
@@ -194,8 +200,9 @@ def _check_batch(api: str, ids, offsets, access: tuple[str | None, ...]) -> None
 def _check_companion(api: str, name: str, array, dtype: str, num_ids: int) -> None:
     if array is None:
         return
-    if jnp.dtype(array.dtype).name != dtype:
-        raise type_error(api, name, dtype, jnp.dtype(array.dtype).name, f"Convert it with .astype({dtype!r})")
+    check_array(api, name, array, f"an array of {dtype}")
+    if str(array.dtype) != dtype:
+        raise type_error(api, name, dtype, str(array.dtype), f"Convert it with .astype({dtype!r})")
     if array.shape != (num_ids,):
         raise value_error(api, name, f"shape ({num_ids},)", str(array.shape), "Give one value for each id")
 
@@ -209,6 +216,8 @@ def _time(api: str, name: str, value) -> jax.Array:
             str(value),
             "Count from a later start, or in a larger unit, seconds for instance",
         )
+    if isinstance(value, bool) or not (is_array(value) or isinstance(value, (int, float))):
+        raise type_error(api, name, "an integer scalar", repr(value), "Count time in whole units")
     array = jnp.asarray(value)
     if not jnp.issubdtype(array.dtype, jnp.integer) or array.ndim:
         raise type_error(

@@ -6,8 +6,11 @@ from collections.abc import Mapping
 import numpy as np
 
 from jaxtbe.ops.zch_codes import COUNTERS
+from jaxtbe.support.arguments import check_array, check_shape, check_type
+from jaxtbe.support.errors import type_error, value_error
 from jaxtbe.zch.mapping import ZchReport
 
+_AS_RETURNED = "Pass the report as remap returned it"
 _LATEST = ("occupancy",)  # not a sum: the last value counts
 
 
@@ -34,6 +37,12 @@ class ZchMetrics:
     """
 
     def __init__(self, rows: Mapping[str, int] | None = None, pending: int = 64):
+        cls = "jaxtbe.zch.ZchMetrics"
+        check_type(cls, "rows", {} if rows is None else rows, Mapping, "a dict from table name to rows", "Pass a dict")
+        if isinstance(pending, bool) or not isinstance(pending, int) or pending < 0:
+            raise value_error(cls, "pending", "a whole number of at least 0", repr(pending), "Pass an int")
+        for name, count in (rows or {}).items():
+            check_type(cls, f"rows of table {name!r}", count, (int, np.integer), "a whole number", "Pass an int")
         self._rows = dict(rows or {})
         self._pending_limit = pending
         self.reset()
@@ -49,7 +58,11 @@ class ZchMetrics:
           reports: table name to what `remap` returned; or, from `lax.scan`, to reports with the
             steps as leading axes.
         """
+        api = "jaxtbe.zch.ZchMetrics.update"
+        check_type(api, "reports", reports, Mapping, "a dict from table name to report", "Pass what remap returned")
         for name, report in reports.items():
+            check_type(api, f"report of table {name!r}", report, ZchReport, "a jaxtbe.zch.ZchReport", _AS_RETURNED)
+            _check_report(name, report)
             table = self._tables.setdefault(name, _TableMetrics())
             table.pending.append((report.counters, report.evicted_age, report.now_fell))
             while len(table.pending) > self._pending_limit:
@@ -78,6 +91,22 @@ class ZchMetrics:
             shown = ", ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v:,}" for k, v in own.items())
             lines.append(f"{name}: {shown}")
         return "\n".join(lines)
+
+
+def _check_report(name: str, report: ZchReport) -> None:
+    """Numbers of one step, or of as many as `lax.scan` stacked."""
+    api = "jaxtbe.zch.ZchMetrics.update"
+    check_array(api, f"counters of table {name!r}", report.counters, f"an array i32[{len(COUNTERS)}]")
+    shape = tuple(report.counters.shape)
+    if shape[-1:] != (len(COUNTERS),) or 0 in shape:
+        wanted = f"an array i32[{len(COUNTERS)}]"
+        raise value_error(api, f"counters of table {name!r}", wanted, f"shape {shape}", _AS_RETURNED)
+    for field, array in (("evicted_age", report.evicted_age), ("now_fell", report.now_fell)):
+        if array is not None or field == "evicted_age":
+            check_shape(api, f"{field} of table {name!r}", array, shape[:-1])
+    for array in (report.counters, report.evicted_age, report.now_fell):
+        if array is not None and not np.issubdtype(np.dtype(array.dtype), np.number):
+            raise type_error(api, f"report of table {name!r}", "arrays of numbers", str(array.dtype), _AS_RETURNED)
 
 
 class _TableMetrics:

@@ -7,9 +7,10 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxtbe.support.errors import value_error
-from jaxtbe.zch.config import Zch
-from jaxtbe.zch.state import ZchState
+from jaxtbe.support.arguments import check_array, check_type
+from jaxtbe.support.errors import type_error, value_error
+from jaxtbe.zch.config import Zch, check_config
+from jaxtbe.zch.state import ZchState, check_state
 
 
 def shard_of(ids: np.ndarray, zch: Zch, devices: int) -> np.ndarray:
@@ -60,8 +61,17 @@ def reshard(
     for devices in (from_devices, to_devices):
         _check_devices(api, zch, devices)
     for name, parts in (("states", states), ("params", params)):
+        check_type(api, name, parts, (list, tuple), "a list", "Pass a list with one for each device")
         if len(parts) != from_devices:
             raise value_error(api, name, f"{from_devices} parts", str(len(parts)), "Pass one for each device")
+
+    for state in states:
+        check_state(api, shard_config(zch, from_devices), state)
+    slots = states[0].identities.shape[0]
+    for leaf in jax.tree.leaves(params):
+        check_array(api, "params", leaf, f"arrays of {slots} rows")
+        if tuple(leaf.shape[:1]) != (slots,):
+            raise value_error(api, "params", f"arrays of {slots} rows", f"shape {leaf.shape}", "Pass a part of each")
 
     def move(*parts):
         whole = np.concatenate([np.asarray(p) for p in parts])
@@ -83,6 +93,9 @@ def _move_trees(move, trees: Sequence[Any], to_devices: int) -> list[Any]:
 
 
 def _check_devices(api: str, zch: Zch, devices: int) -> None:
+    check_config(api, zch)
+    if isinstance(devices, bool) or not isinstance(devices, (int, np.integer)):
+        raise type_error(api, "devices", "a whole number", repr(devices), "Pass an int")
     if devices < 1 or zch.buckets % devices:
         raise value_error(
             api,

@@ -7,9 +7,10 @@ import jax
 import jax.numpy as jnp
 
 from jaxtbe.ops.targets.zch_insert import ZchSlots
+from jaxtbe.support.arguments import check_array, check_type, is_array
 from jaxtbe.support.errors import type_error, value_error
 from jaxtbe.support.text import array_text
-from jaxtbe.zch.config import Zch
+from jaxtbe.zch.config import Zch, check_config
 
 
 @jax.tree_util.register_dataclass
@@ -63,7 +64,10 @@ def init_zch(zch: Zch, rows: int) -> ZchState:
     Raises:
       ValueError: the rows cannot be split as configured.
     """
+    check_config("jaxtbe.zch.init_zch", zch)
     zch.check("", rows)
+    if not 1 <= rows < 2**31:
+        raise value_error("jaxtbe.zch.init_zch", "rows", "1 <= rows < 2**31", str(rows), "Pass the rows of the table")
     return ZchState(
         identities=jnp.full((rows, 2), 0xFFFFFFFF, jnp.uint32),
         last_seen=jnp.full((rows,), -1, jnp.int32),
@@ -75,7 +79,17 @@ def init_zch(zch: Zch, rows: int) -> ZchState:
 
 def serving_state(state: ZchState) -> ZchState:
     """What `find` needs of a state: without scores and counts, 8 bytes a slot. `remap` refuses it."""
+    check_is_state("jaxtbe.zch.serving_state", state)
     return ZchState(state.identities, None, None, state.occupancy)
+
+
+def check_is_state(api: str, state: ZchState) -> None:
+    """Raises unless this is a `ZchState` with identities u32[slots, 2]."""
+    check_type(api, "state", state, ZchState, "jaxtbe.zch.ZchState", "Pass what init_zch or remap returned")
+    check_array(api, "state.identities", state.identities, "an array u32[slots, 2]", 2)
+    if state.identities.dtype != jnp.uint32 or state.identities.shape[1] != 2:
+        got = array_text(state.identities)
+        raise type_error(api, "state.identities", "an array u32[slots, 2]", got, "Pass what init_zch or remap returned")
 
 
 def check_state(api: str, zch: Zch, state: ZchState, reads_only: bool = False) -> None:
@@ -87,10 +101,8 @@ def check_state(api: str, zch: Zch, state: ZchState, reads_only: bool = False) -
       state: of one table, or of a device's part of it.
       reads_only: scores and counts may be left out.
     """
-    if not isinstance(state, ZchState):
-        raise type_error(
-            api, "state", "jaxtbe.zch.ZchState", type(state).__name__, "Pass what init_zch or remap returned"
-        )
+    check_type(api, "state", state, ZchState, "jaxtbe.zch.ZchState", "Pass what init_zch or remap returned")
+    check_config(api, zch)
     serves = reads_only and state.last_seen is None
     slots = jnp.shape(state.identities)[0] if jnp.ndim(state.identities) else 0
     wanted: dict[str, tuple[Any, tuple[int, ...]]] = {
@@ -110,8 +122,14 @@ def check_state(api: str, zch: Zch, state: ZchState, reads_only: bool = False) -
         array = getattr(state, name)
         if array is None and serves and name in ("last_seen", "counts"):
             continue
-        if array is None or array.dtype != dtype or array.shape != shape:
-            got = "None" if array is None else f"{array.dtype.name}{list(array.shape)}"
+        if not is_array(array) or array.dtype != dtype or array.shape != shape:
+            got = (
+                f"{array.dtype}{list(array.shape)}"
+                if is_array(array)
+                else "None"
+                if array is None
+                else f"a {type(array).__name__}"
+            )
             expected = f"{jnp.dtype(dtype).name}{list(shape)}"
             raise value_error(api, f"state.{name}", expected, got, "Use the Zch that the state was made with")
     zch.check("", slots)

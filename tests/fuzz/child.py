@@ -4,19 +4,13 @@ LEVEL is "public", through the op, whose answer is an error of ours or what the 
 alone, whose answer is any error or result, but no signal.
 """
 
-import importlib.util
 import json
-import os
 import sys
 import warnings
 
-if "JAXTBE_FUZZ_LIBRARY" in os.environ:  # handlers and kernels of another build, in the place of the installed ones
-    spec = importlib.util.spec_from_file_location("jaxtbe._cpu", os.environ["JAXTBE_FUZZ_LIBRARY"])
-    sys.modules["jaxtbe._cpu"] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(sys.modules["jaxtbe._cpu"])
-
 import jax
 import numpy as np
+import other_library  # noqa: F401  # before jaxtbe
 from entries import ENTRIES, run
 from misfits import misfits
 from raw_calls import raw_misfits, record

@@ -30,7 +30,7 @@ def psum(grads: Any, axis_name: Any) -> Any:
     def of_leaf(grad):
         if not is_grad(grad):
             return jax.lax.psum(grad, axis_name)
-        return type(grad)(jax.tree.map(gather, grad.lookups), grad.tokens)
+        return type(grad)(jax.tree.map(gather, grad.shares), grad.tokens)
 
     return jax.tree.map(of_leaf, grads, is_leaf=is_grad)
 

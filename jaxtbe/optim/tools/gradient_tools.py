@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtbe import ops
 from jaxtbe.autodiff.embedding_grad import EmbeddingGrad, is_grad
 from jaxtbe.autodiff.unstack import unstack
+from jaxtbe.support.arguments import check_array
 from jaxtbe.support.errors import value_error
 from jaxtbe.writes.plan import plan_update, split_by_rows
 
@@ -86,13 +87,25 @@ def sum_stacked(grads: Any) -> Any:
     Args:
       grads: a pytree of arrays [steps, ...] and stacked `EmbeddingGrad`s.
     """
+    _check_dense("jaxtbe.optim.sum_stacked", grads, "an array [steps, ...]", 1)
     return jax.tree.map(lambda g: g if is_grad(g) else jnp.sum(g, axis=0).astype(g.dtype), grads, is_leaf=is_grad)
+
+
+def _check_dense(api: str, grads: Any, text: str, least: int = 0) -> None:
+    """Raises unless every dense leaf is an array of so many dimensions at least."""
+    for leaf in jax.tree.leaves(grads, is_leaf=is_grad):
+        if not is_grad(leaf):
+            check_array(api, "grads", leaf, text)
+            if len(leaf.shape) < least:
+                check_array(api, "grads", leaf, text, least)
 
 
 def scale_gradients(grads: Any, scale) -> Any:
     """Every gradient, dense or sparse, times a scalar. What write_only features store stays as it
     is.
     """
+    _check_dense("jaxtbe.optim.scale_gradients", grads, "an array")
+    scale = float(scale) if isinstance(scale, int) else scale  # one past int32 too
     return jax.tree.map(lambda g: g * scale if is_grad(g) else (g * scale).astype(g.dtype), grads, is_leaf=is_grad)
 
 
@@ -100,5 +113,5 @@ def all_finite(grads: Any) -> jax.Array:
     """bool[]: whether no gradient, dense or sparse, holds a NaN or an infinity."""
     leaves = []
     for leaf in jax.tree.leaves(grads, is_leaf=is_grad):
-        leaves += [d for share in leaf.lookups for d in share.d_acts.values()] if is_grad(leaf) else [leaf]
+        leaves += [d for share in leaf.shares for d in share.d_acts.values()] if is_grad(leaf) else [leaf]
     return jnp.all(jnp.stack([jnp.all(jnp.isfinite(x)) for x in leaves])) if leaves else jnp.asarray(True)

@@ -13,6 +13,7 @@ from jaxtbe.model.table import DTYPES
 from jaxtbe.optim.base import TableOptimizer, optimizer_of
 from jaxtbe.optim.fused import check_precision
 from jaxtbe.optim.group import Group
+from jaxtbe.support.arguments import check_transformation
 from jaxtbe.support.errors import type_error, value_error
 
 API = "jaxtbe.optim.lazy"
@@ -36,6 +37,7 @@ def lazy(tx: optax.GradientTransformation) -> TableOptimizer:
       ValueError: a transformation that mixes elements (trust ratios, norms, factored moments, rates
         learned from them) or that keeps gradients for later steps, when the state is made.
     """
+    check_transformation(API, "transformation", tx)
     config = Lazy(tx)
     return optimizer_of(lambda table: config)
 

@@ -8,6 +8,7 @@ import optax
 
 from jaxtbe.optim.tools.branch import update_if
 from jaxtbe.optim.tools.gradient_tools import scale_gradients, sum_stacked
+from jaxtbe.support.arguments import check_array, check_transformation, check_type, has_shape
 from jaxtbe.support.errors import type_error, value_error
 
 API = "jaxtbe.optim.multi_steps"
@@ -57,6 +58,10 @@ def multi_steps(
     if not isinstance(every_k, int) or isinstance(every_k, bool) or every_k < 1:
         raise value_error(API, "every_k", "a whole number of at least 1", repr(every_k), "Pass a static int")
 
+    check_transformation(API, "tx", tx)
+    for x in jax.tree.leaves(grads):
+        check_array(API, "gradient", x, "arrays, or their shapes", shapes=True)
+
     def init(params):
         zero = jnp.zeros((), jnp.int32)
         # Zeros are empty batches, and zero gradients.
@@ -64,7 +69,11 @@ def multi_steps(
         return MultiStepsState(zero, zero, tx.init(params), kept)
 
     def update(new, state, params=None):
+        remedy = "Pass the state that tx.init or the last update returned"
+        check_type(API, "state", state, MultiStepsState, "a state of this optimizer", remedy)
         _check(new, grads)
+        stacked = jax.tree.map(lambda x: jax.ShapeDtypeStruct((every_k, *x.shape), x.dtype), grads)
+        _check(state.kept, stacked)
         kept = jax.tree.map(
             lambda stack, x: jax.lax.dynamic_update_index_in_dim(stack, x, state.mini_step, 0), state.kept, new
         )
@@ -77,9 +86,13 @@ def multi_steps(
     return optax.GradientTransformation(init, update)
 
 
+def _shape(x: Any) -> Any:
+    return (x.shape, x.dtype) if has_shape(x) else type(x).__name__
+
+
 def _check(new: Any, like: Any) -> None:
     structures: list[Any] = [jax.tree.structure(like), jax.tree.structure(new)]
-    shapes = [[(x.shape, x.dtype) for x in jax.tree.leaves(tree)] for tree in (like, new)]
+    shapes = [[_shape(x) for x in jax.tree.leaves(tree)] for tree in (like, new)]
     if structures[0] != structures[1] or shapes[0] != shapes[1]:
         raise type_error(
             API,

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from jaxtbe.optim.base import TableOptimizer, optimizer_of
+from jaxtbe.support.arguments import check_type
 from jaxtbe.support.errors import type_error, value_error
 
 
@@ -21,9 +22,10 @@ def per_table(optimizers: Mapping[str, TableOptimizer], default: TableOptimizer 
       ValueError: a table without an optimizer, when the state is made.
     """
     api = "jaxtbe.optim.per_table"
+    check_type(api, "optimizers", optimizers, Mapping, "a dict from table name to optimizer", "Pass {table: optimizer}")
     named = {**optimizers, **({"default": default} if default is not None else {})}
     for name, optimizer in named.items():
-        if not isinstance(optimizer, TableOptimizer):
+        if not isinstance(optimizer, TableOptimizer) or not hasattr(optimizer, "config_of"):
             raise type_error(
                 api,
                 f"optimizer of {name!r}",

@@ -8,6 +8,10 @@ import optax
 
 from jaxtbe.optim.tools.branch import update_if
 from jaxtbe.optim.tools.gradient_tools import all_finite
+from jaxtbe.support.arguments import check_transformation, check_type
+from jaxtbe.support.errors import type_error
+
+_OF_INIT = "a state of this optimizer", "Pass the state that tx.init or the last update returned"
 
 
 class SkipNonfiniteState(NamedTuple):
@@ -30,10 +34,13 @@ def skip_nonfinite(tx: optax.GradientTransformation) -> optax.GradientTransforma
       An `optax.GradientTransformation` whose state counts the skipped steps.
     """
 
+    check_transformation("jaxtbe.optim.skip_nonfinite", "tx", tx)
+
     def init(params):
         return SkipNonfiniteState(tx.init(params), jnp.zeros((), jnp.int32))
 
     def update(grads, state, params=None):
+        check_type("jaxtbe.optim.skip_nonfinite", "state", state, SkipNonfiniteState, *_OF_INIT)
         finite = all_finite(grads)
         updates, inner = update_if(finite, tx, grads, state.inner, params)
         return updates, SkipNonfiniteState(inner, jnp.where(finite, state.skipped, optax.safe_increment(state.skipped)))
@@ -72,14 +79,22 @@ def apply_if_finite(inner: optax.GradientTransformation, max_consecutive_errors:
       An `optax.GradientTransformation`.
     """
 
+    api = "jaxtbe.optim.apply_if_finite"
+    check_transformation(api, "inner", inner)
+    if isinstance(max_consecutive_errors, bool) or not isinstance(max_consecutive_errors, int):
+        found = repr(max_consecutive_errors)
+        raise type_error(api, "max_consecutive_errors", "a whole number", found, "Pass an int")
+    most = min(max(max_consecutive_errors, -1), 2**31 - 1)  # as many as an i32 counts
+
     def init(params):
         zero = jnp.zeros((), jnp.int32)
         return ApplyIfFiniteState(zero, jnp.asarray(True), zero, inner.init(params))
 
     def update(grads, state, params=None):
+        check_type(api, "state", state, ApplyIfFiniteState, *_OF_INIT)
         finite = all_finite(grads)
         in_a_row = jnp.where(finite, 0, optax.safe_increment(state.notfinite_count))
-        take = finite | (in_a_row > max_consecutive_errors)
+        take = finite | (in_a_row > most)
         updates, inner_state = update_if(take, inner, grads, state.inner_state, params)
         total = jnp.where(finite, state.total_notfinite, optax.safe_increment(state.total_notfinite))
         return updates, ApplyIfFiniteState(in_a_row, finite, total, inner_state)
