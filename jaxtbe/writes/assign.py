@@ -95,7 +95,7 @@ def _restart_rows(spec: Spec, bags: Bags, values, name: str, state):
         )
 
         def fill(array, initial):
-            if array.shape[:1] != shapes[0][:1]:
+            if jnp.shape(array)[:1] != shapes[0][:1]:
                 return array
             if initial is None:
                 return ops.store_rows([array], rows, starts, assigned, implementation=spec.implementation)[0]

@@ -120,7 +120,7 @@ def _reset_state(spec: Spec, name: str, weights: jax.Array, state: Any, report: 
         return new, weights[:0]  # of a table's rank, and not a table
 
     def of_leaf(array, initial):
-        if array.shape[:1] != (table.rows,):
+        if jnp.shape(array)[:1] != (table.rows,):
             return array
         if initial is None:
             return spec.placement.on_evicted_rows(table, copy, (array, weights), report, ())[0]
