@@ -18,7 +18,7 @@ compile="${CXX:-g++} -std=c++17 -O1 -g -fPIC -fvisibility=hidden -Wno-psabi -fno
 levels=$(simd_levels)
 {  # object, source, flags
   for source in csrc/cpu/*.cc xla_ffi/*.cc; do
-    case $source in csrc/cpu/best_kernels.cc | xla_ffi/module_cuda*) ;; *) echo "all.$(basename "$source") $source" ;; esac
+    case $source in csrc/cpu/best_kernels.cc | xla_ffi/module_cuda*) ;; *) echo "all.${source//\//_} $source" ;; esac
   done
   for level in $levels; do
     echo "$level.best_kernels.cc csrc/cpu/best_kernels.cc -DJAXTBE_HAVE_$level"
@@ -26,13 +26,18 @@ levels=$(simd_levels)
       echo "$level.simd.$(basename "$source") $source -DJAXTBE_SIMD=$level $(simd_flags "$level")"
     done
   done
-} | xargs -P 2 -L 1 sh -c "object=\$1 source=\$2; shift 2; $compile -pthread \"\$@\" -c \$source -o $build/\$object.o" sh
+} | sed "s, *$,," | xargs -P 2 -L 1 sh -c "object=\$1 source=\$2; shift 2; $compile -pthread \"\$@\" -c \$source -o $build/\$object.o" sh
 asan=$("${CXX:-g++}" -print-file-name=libasan.so) stdcxx=$("${CXX:-g++}" -print-file-name=libstdc++.so)
-export JAXTBE_FUZZ=$times JAXTBE_FUZZ_PRELOAD="$asan $stdcxx" PYTHONPATH="$PWD/tests/fuzz"
+export JAXTBE_FUZZ_PRELOAD="$asan $stdcxx" PYTHONPATH="$PWD/tests/fuzz"
 for level in $levels; do
   echo "$sanitize, $level"
   parts=("$build"/all.* "$build/$level".*)
-  [ "$level" = baseline ] || parts+=("$build"/baseline.simd.*)  # a choice among two: the baseline is always there
+  JAXTBE_FUZZ=$times
+  if [ "$level" != baseline ]; then
+    parts+=("$build"/baseline.simd.*)                # a choice among two: the baseline is always there
+    JAXTBE_FUZZ=$(awk "BEGIN { print $times / 4 }")  # the handlers are the same, only the kernels are others
+  fi
+  export JAXTBE_FUZZ
   "${CXX:-g++}" -pthread -shared "$sanitize" "${parts[@]}" -o "$build/_cpu.$level.so"
   export JAXTBE_FUZZ_LIBRARY="$PWD/$build/_cpu.$level.so" JAXTBE_FUZZ_SIMD=$level
   "$python" -m pytest -q -n 2 -p no:cacheprovider tests/fuzz/test_misfits.py tests/fuzz/test_public_misfits.py
