@@ -8,6 +8,7 @@ import jax
 
 from jaxtbe.arguments import check_array, check_type
 from jaxtbe.errors import type_error, value_error
+from jaxtbe.tables import Table
 from jaxtbe.text import tree_text
 
 
@@ -27,6 +28,7 @@ class EmbeddingParams:
 
     def table(self, spec_table, api: str):
         """The array of a `Table`, its shape and dtype checked."""
+        check_type(api, "table", spec_table, Table, "a jaxtbe.Table", "Pass one of EmbeddingBags.tables")
         check_tables(api, self)
         obj = f"table {spec_table.name!r}"
         if spec_table.name not in self.tables:

@@ -79,6 +79,17 @@ CASES = {
         ValueError,
         "expected its faults as the lookup had them",
     ),
+    "a state that is a number": (
+        lambda: EMB.assign(
+            params(),
+            BAGS,
+            {"f": jnp.ones((2, 3))},
+            STATE_OF_ADAM._replace(tables={"t": {"mu": 3}}),
+            reset_state=True,
+        ),
+        TypeError,
+        "assign: state .*mu.* of table 't': expected an array",
+    ),
     "shares that are none": (
         lambda: optim.global_norm(jaxtbe.EmbeddingGrad((3,))),  # type: ignore[arg-type]
         TypeError,

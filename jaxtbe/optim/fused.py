@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxtbe import ops
-from jaxtbe.arguments import check_array
+from jaxtbe.arguments import check_array, check_type
 from jaxtbe.errors import type_error, value_error
 from jaxtbe.names import stable_id
 from jaxtbe.ops.overwrite import OVERWRITE
@@ -39,6 +39,8 @@ class Fused:
     mu_dtype: Any = None
 
     def __post_init__(self):
+        check_type("jaxtbe.optim", "rule", self.rule, Rule, "a jaxtbe.optim.Rule", "Pass the rule of an optimizer")
+        check_type("jaxtbe.optim", "own", self.own, Mapping, "a dict from name to number", "Pass the rule's numbers")
         check_number("learning_rate", self.learning_rate)
         for name, number in self.own.items():
             check_number(name, number)

@@ -73,6 +73,8 @@ def step_bytes(
         replicated = () if spec.sharding is None else spec.sharding.replicated
     if peer_capacity is None:
         peer_capacity = {} if spec.sharding is None else dict(spec.sharding.peer_capacity)
+    check_type(api, "peer_capacity", peer_capacity, Mapping, "a dict from table name to rows", "Pass a dict")
+    check_type(api, "replicated", replicated, (tuple, list), "a tuple of table names", "Pass a tuple")
     positions = capacity * devices
     hashed = [t for t in spec.tables if t.zch is not None]
     id_bytes = _WORD * (2 if hashed else 1) + _WORD * id_weights + update_mask
