@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxtbe import ops
+from jaxtbe.arguments import check_type
 from jaxtbe.bags import Bags
 from jaxtbe.errors import value_error
 from jaxtbe.features import Feature
@@ -37,6 +38,9 @@ def check_values(api: str, spec: Spec, bags: Bags, feature: Feature, values: Map
 
 def assign(spec: Spec, params: EmbeddingParams, bags: Bags, values, opt_state, reset_state: bool, after) -> Any:
     """See `EmbeddingBags.assign`."""
+    remedy = "Pass the EmbeddingParams alone, and put it back"
+    check_type(API, "parameters", params, EmbeddingParams, "jaxtbe.EmbeddingParams", remedy)
+    check_type(API, "values", values, Mapping, "a dict from feature name to array", "Pass {feature: values}")
     check_batch(spec, bags)
     features = {f.name: f for f in spec.writing_features}
     unknown = [name for name in values if name not in features]

@@ -74,7 +74,7 @@ class LookupGrad:
     @property
     def stacked(self) -> tuple[int, ...]:
         """The leading axes that `jax.lax.scan` or `jax.vmap` gave to every array; () without any."""
-        offsets = self.sealed.get("offsets") if isinstance(self.sealed, Mapping) else None
+        offsets: Any = self.sealed.get("offsets") if isinstance(self.sealed, Mapping) else None
         return jnp.shape(offsets)[:-1] if is_sealed(offsets) else ()
 
     def map_gradients(self, change: Callable[[Any], Any]) -> "LookupGrad":
@@ -90,7 +90,9 @@ class LookupGrad:
 
     def check(self) -> None:
         """Raises unless its arrays are there, and of as many dimensions as a lookup's."""
-        obj, remedy = f"lookup of features {self.spec.feature_names}", "Pass the gradient as it was taken"
+        remedy = "Pass the gradient as it was taken"
+        check_type(API, "lookups", self.spec, Spec, "those of jaxtbe.value_and_grad", remedy)
+        obj = f"lookup of features {self.spec.feature_names}"
         for name, held in (("d_acts", self.d_acts), ("sealed", self.sealed)):
             check_type(API, f"{obj}, {name}", held, Mapping, "a dict of arrays", remedy)
         stacked = self.stacked

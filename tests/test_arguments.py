@@ -90,6 +90,12 @@ CASES = {
         TypeError,
         "assign: state .*mu.* of table 't': expected an array",
     ),
+    "assigned to a dict": (lambda: EMB.assign({}, BAGS, {}), TypeError, "parameters: expected jaxtbe.EmbeddingParams"),  # type: ignore[arg-type]
+    "bytes of unknown tables": (
+        lambda: jaxtbe.sharding.step_bytes(EMB, 4, 4, 2, replicated=("u",)),
+        ValueError,
+        r"replicated and peer_capacity: expected tables among \['t'\]",
+    ),
     "shares that are none": (
         lambda: optim.global_norm(jaxtbe.EmbeddingGrad((3,))),  # type: ignore[arg-type]
         TypeError,

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from jaxtbe.arguments import check_type
+from jaxtbe.errors import value_error
 from jaxtbe.spec import Spec
 
 _WORD = 4  # bytes of an int32 or float32
@@ -75,6 +76,10 @@ def step_bytes(
         peer_capacity = {} if spec.sharding is None else dict(spec.sharding.peer_capacity)
     check_type(api, "peer_capacity", peer_capacity, Mapping, "a dict from table name to rows", "Pass a dict")
     check_type(api, "replicated", replicated, (tuple, list), "a tuple of table names", "Pass a tuple")
+    unknown = [name for name in (*peer_capacity, *replicated) if name not in spec.tables_by_name]
+    if unknown:
+        known = f"tables among {sorted(spec.tables_by_name)}"
+        raise value_error(api, "replicated and peer_capacity", known, str(unknown), "Correct the names")
     positions = capacity * devices
     hashed = [t for t in spec.tables if t.zch is not None]
     id_bytes = _WORD * (2 if hashed else 1) + _WORD * id_weights + update_mask
