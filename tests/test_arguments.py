@@ -79,6 +79,23 @@ CASES = {
         ValueError,
         "expected its faults as the lookup had them",
     ),
+    "a state that is a number": (
+        lambda: EMB.assign(
+            params(),
+            BAGS,
+            {"f": jnp.ones((2, 3))},
+            STATE_OF_ADAM._replace(tables={"t": {"mu": 3}}),
+            reset_state=True,
+        ),
+        TypeError,
+        "assign: state .*mu.* of table 't': expected an array",
+    ),
+    "assigned to a dict": (lambda: EMB.assign({}, BAGS, {}), TypeError, "parameters: expected jaxtbe.EmbeddingParams"),  # type: ignore[arg-type]
+    "bytes of unknown tables": (
+        lambda: jaxtbe.sharding.step_bytes(EMB, 4, 4, 2, replicated=("u",)),
+        ValueError,
+        r"replicated and peer_capacity: expected tables among \['t'\]",
+    ),
     "shares that are none": (
         lambda: optim.global_norm(jaxtbe.EmbeddingGrad((3,))),  # type: ignore[arg-type]
         TypeError,

@@ -142,7 +142,8 @@ class LookupGrad:
     @property
     def stacked(self) -> tuple[int, ...]:
         """The leading axes that `jax.lax.scan` or `jax.vmap` gave to every array; () without any."""
-        return jnp.shape(self.sealed["offsets"])[:-1] if is_sealed(self.sealed.get("offsets")) else ()
+        offsets: Any = self.sealed.get("offsets") if isinstance(self.sealed, Mapping) else None
+        return jnp.shape(offsets)[:-1] if is_sealed(offsets) else ()
 
     def map_gradients(self, change: Callable[[Any], Any]) -> "LookupGrad":
         """The share with `change` of each gradient; what write_only features store is no gradient
@@ -163,13 +164,17 @@ class LookupGrad:
 
     def check(self) -> None:
         """Raises unless its arrays are there, and of as many dimensions as a lookup's."""
-        obj, remedy = f"lookup of features {self.spec.feature_names}", "Pass the gradient as it was taken"
+        remedy = "Pass the gradient as it was taken"
+        check_type(API, "lookups", self.spec, Spec, "those of jaxtbe.value_and_grad", remedy)
+        obj = f"lookup of features {self.spec.feature_names}"
         for name, held in (("d_acts", self.d_acts), ("sealed", self.sealed)):
             check_type(API, f"{obj}, {name}", held, Mapping, "a dict of arrays", remedy)
         stacked = self.stacked
         for name, x in self.sealed.items():
-            if name not in _DTYPES or not is_sealed(x):
-                continue  # told by who reads it
+            if name not in _DTYPES:
+                continue
+            if not is_sealed(x):
+                self._plain(name)  # raises
             shape = jnp.shape(x)
             own = (len(self.spec.features), 2) if name == "faults" else shape[len(stacked) :]
             if shape != (*stacked, *own) or (name != "faults" and len(own) != 1):
@@ -281,7 +286,11 @@ class EmbeddingGrad:
 
     def __repr__(self) -> str:
         parts = []
-        for share in self.lookups:
+        lookups = self.lookups if isinstance(self.lookups, tuple) else ()
+        for share in lookups:
+            if not isinstance(share, LookupGrad) or not isinstance(share.sealed, Mapping):
+                parts.append(f"a {type(share).__name__}")  # JAX, or a tree.map, has put something else there
+                continue
             stack = "".join(f"{n} x " for n in share.stacked)
             samples = (getattr(share.sealed.get("offsets"), "shape", ()) or (1,))[-1] - 1
             parts.append(f"{stack}{len(share.d_acts)} features x {samples // len(share.spec.features)} samples")

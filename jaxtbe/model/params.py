@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 
+from jaxtbe.model.table import Table
 from jaxtbe.support.arguments import check_array, check_type
 from jaxtbe.support.errors import type_error, value_error
 from jaxtbe.support.text import tree_text
@@ -28,6 +29,7 @@ class EmbeddingParams:
 
     def table(self, spec_table, api: str):
         """The array of a `Table`, its shape and dtype checked."""
+        check_type(api, "table", spec_table, Table, "a jaxtbe.Table", "Pass one of EmbeddingBags.tables")
         check_tables(api, self)
         obj = f"table {spec_table.name!r}"
         if spec_table.name not in self.tables:

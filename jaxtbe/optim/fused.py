@@ -13,7 +13,7 @@ from jaxtbe.ops.rule import Rule
 from jaxtbe.ops.targets.overwrite import OVERWRITE
 from jaxtbe.optim.group import Group
 from jaxtbe.optim.options import Options, check_number
-from jaxtbe.support.arguments import check_array
+from jaxtbe.support.arguments import check_array, check_type
 from jaxtbe.support.errors import type_error, value_error
 from jaxtbe.support.names import stable_id
 
@@ -40,6 +40,8 @@ class Fused:
     mu_dtype: Any = None
 
     def __post_init__(self):
+        check_type("jaxtbe.optim", "rule", self.rule, Rule, "a jaxtbe.optim.Rule", "Pass the rule of an optimizer")
+        check_type("jaxtbe.optim", "own", self.own, Mapping, "a dict from name to number", "Pass the rule's numbers")
         check_number("learning_rate", self.learning_rate)
         for name, number in self.own.items():
             check_number(name, number)

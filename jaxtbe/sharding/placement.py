@@ -117,7 +117,7 @@ def make_sharding(cls: type[Kind], spec, mesh: Mesh, placements, axis, peer_capa
 def _check_peer_capacity(peer_capacity: dict[str, int], replicated: tuple[str, ...]) -> None:
     for name, rows in peer_capacity.items():
         obj = f"peer_capacity of table {name!r}"
-        if not isinstance(rows, int) or rows < 1:
+        if isinstance(rows, bool) or not isinstance(rows, int) or not 1 <= rows < 2**31:
             raise value_error(API, obj, "a positive number of rows", repr(rows), "Count them in a batch")
         if name in replicated:
             raise value_error(API, obj, "a table that is split", "a replicated one", "Leave one of the two out")

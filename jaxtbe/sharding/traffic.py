@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from jaxtbe.model.spec import Spec
 from jaxtbe.sharding.placement import Sharding
 from jaxtbe.support.arguments import check_type
+from jaxtbe.support.errors import value_error
 
 _WORD = 4  # bytes of an int32 or float32
 
@@ -77,6 +78,12 @@ def step_bytes(
         replicated = spec.placement.replicated if isinstance(spec.placement, Sharding) else ()
     if peer_capacity is None:
         peer_capacity = dict(spec.placement.peer_capacity) if isinstance(spec.placement, Sharding) else {}
+    check_type(api, "peer_capacity", peer_capacity, Mapping, "a dict from table name to rows", "Pass a dict")
+    check_type(api, "replicated", replicated, (tuple, list), "a tuple of table names", "Pass a tuple")
+    unknown = [name for name in (*peer_capacity, *replicated) if name not in spec.tables_by_name]
+    if unknown:
+        known = f"tables among {sorted(spec.tables_by_name)}"
+        raise value_error(api, "replicated and peer_capacity", known, str(unknown), "Correct the names")
     positions = capacity * devices
     hashed = [t for t in spec.tables if t.zch is not None]
     id_bytes = _WORD * (2 if hashed else 1) + _WORD * id_weights + update_mask

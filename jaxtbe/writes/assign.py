@@ -13,6 +13,7 @@ from jaxtbe.batch.check import check_batch
 from jaxtbe.model.feature import Feature
 from jaxtbe.model.params import EmbeddingParams
 from jaxtbe.model.spec import Spec
+from jaxtbe.support.arguments import check_type
 from jaxtbe.support.errors import value_error
 from jaxtbe.writes.plan import plan_update, written_by_dtype
 from jaxtbe.writes.reset import map_row_states
@@ -36,6 +37,9 @@ def check_values(api: str, spec: Spec, bags: Bags, feature: Feature, values: Map
 
 def assign(spec: Spec, params: EmbeddingParams, bags: Bags, values, opt_state, reset_state: bool, after) -> Any:
     """See `EmbeddingBags.assign`."""
+    remedy = "Pass the EmbeddingParams alone, and put it back"
+    check_type(API, "parameters", params, EmbeddingParams, "jaxtbe.EmbeddingParams", remedy)
+    check_type(API, "values", values, Mapping, "a dict from feature name to array", "Pass {feature: values}")
     check_batch(spec, bags)
     features = {f.name: f for f in spec.writing_features}
     unknown = [name for name in values if name not in features]

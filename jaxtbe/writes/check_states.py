@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxtbe.model.table import DTYPES
+from jaxtbe.support.arguments import check_array, check_type
 from jaxtbe.support.errors import type_error, value_error
 
 API = "jaxtbe.optim"
@@ -59,8 +60,10 @@ def _check_leaves(table: str, state: str, expected: Any, got: Any) -> None:
 
 def check_state_rows(api: str, table: str, shape: tuple[int, int], state: Any) -> None:
     """Raises unless every array of a table's state is [rows], [rows, dim] or a scalar."""
+    check_type(api, f"state of table {table!r}", state, Mapping, "a dict of arrays", "Pass the state that tx.init made")
     for path, leaf in jax.tree_util.tree_leaves_with_path(state):
         obj = f"state {jax.tree_util.keystr(path)} of table {table!r}"
+        check_array(api, obj, leaf, f"an array of shape {shape[:1]}, {shape} or ()")
         if jnp.shape(leaf) not in ((), shape[:1], shape):
             raise value_error(api, obj, f"shape {shape[:1]} or {shape}", str(jnp.shape(leaf)), _AGAIN)
         if jnp.ndim(leaf) and jnp.result_type(leaf) not in DTYPES:

@@ -432,7 +432,7 @@ def _differentiated(implementation: str) -> Arguments:
         "emb": Fixed(model(implementation)),
         "params": params(implementation),
         "bags": bags(implementation),
-        "scale": 2.0,
+        "scale": Fixed(2.0),
         "argnums": 0,
         "has_aux": False,
         "dense_tables": ("item",),
@@ -768,7 +768,7 @@ def _mixed(implementation: str) -> dict[str, Any]:
 
 
 def _apply_mixed(gradients, params):
-    if not isinstance(gradients, dict) or "emb" not in gradients:
+    if not isinstance(gradients, dict) or not isinstance(gradients.get("emb"), jaxtbe.EmbeddingGrad):
         return jax.tree.leaves(gradients, is_leaf=lambda x: isinstance(x, jaxtbe.EmbeddingGrad))[1:]
     return _stepped(gradients["emb"], params), gradients.get("w")
 

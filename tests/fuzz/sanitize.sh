@@ -32,15 +32,16 @@ export JAXTBE_FUZZ_PRELOAD="$asan $stdcxx" PYTHONPATH="$PWD/tests/fuzz"
 for level in $levels; do
   echo "$sanitize, $level"
   parts=("$build"/all.* "$build/$level".*)
-  JAXTBE_FUZZ=$times
+  JAXTBE_FUZZ=$times tests=(tests/fuzz/test_misfits.py tests/fuzz/test_public_misfits.py)
   if [ "$level" != baseline ]; then
     parts+=("$build"/baseline.simd.*)                # a choice among two: the baseline is always there
     JAXTBE_FUZZ=$(awk "BEGIN { print $times / 4 }")  # the handlers are the same, only the kernels are others
+    tests=(tests/fuzz/test_misfits.py)
   fi
   export JAXTBE_FUZZ
   "${CXX:-g++}" -pthread -shared "$sanitize" "${parts[@]}" -o "$build/_cpu.$level.so"
   export JAXTBE_FUZZ_LIBRARY="$PWD/$build/_cpu.$level.so" JAXTBE_FUZZ_SIMD=$level
-  "$python" -m pytest -q -n 2 -p no:cacheprovider tests/fuzz/test_misfits.py tests/fuzz/test_public_misfits.py
+  "$python" -m pytest -q -n 2 -p no:cacheprovider "${tests[@]}"
   ASAN_OPTIONS=detect_leaks=0:abort_on_error=1 UBSAN_OPTIONS=print_stacktrace=1 LD_PRELOAD="$asan $stdcxx" \
     "$python" -m pytest -q -n 2 -p no:cacheprovider -p other_library tests/fuzz/test_values.py
 done
