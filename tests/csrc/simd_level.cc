@@ -1,4 +1,5 @@
-// The instruction set that BestKernels() takes on this machine, of those that it is compiled with. No kernels are linked.
+// The instruction set that BestKernels() takes on this machine, of those that it is compiled with. No kernels are
+// linked.
 #include <cstdio>
 
 #include "csrc/cpu/simd/kernels.h"
