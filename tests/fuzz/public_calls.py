@@ -1097,7 +1097,7 @@ def _global_bags(bags, capacity):
 @entry(
     "jaxtbe.EmbeddingBags.__call__ (over a mesh)",
     lambda i: {"emb": Fixed(sharded(i)), "params": sharded(i).place(params(i)), "bags": bags(i)},
-    eager=False,
+    eager=False,  # outside of jit, after many such calls, XLA's compiler came to a standstill
 )
 def _call_sharded(emb, params, bags):
     tx = optim.adam(0.1)
