@@ -1,4 +1,4 @@
-// Every update rule. To add one: write its struct beside these, list it here, and add its file in jaxtbe/optim.
+// Every update rule. To add one: write its struct beside these, list it here, and add its file in jaxtbe/optim/rules.
 #pragma once
 
 #include "csrc/common/optim/adagrad.h"
