@@ -304,3 +304,39 @@ assert [(f.kind, f.nbytes) for f in report.findings] == [("not donated", 40_000 
 def test_a_step_over_four_devices():
     run = subprocess.run([sys.executable, "-c", OVER_FOUR_DEVICES], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
+
+
+@pytest.fixture
+def unreadable(monkeypatch):
+    """A program whose text has a form that nobody has seen."""
+
+    def parse(text):
+        raise KeyError("a new opcode")
+
+    monkeypatch.setattr("jaxtbe.debug.in_place.check.Program", parse)
+
+
+@pytest.mark.parametrize(("step", "donate", "in_place"), [
+    (good, (0, 1), True),
+    (scan_of(good), (0, 1), True),
+    (good, (), False),
+    (good, (1,), False),
+    (other_dtype, (0, 1), True),  # its table does not come back in its own dtype: nothing could take the memory
+    (returned_twice, (0, 1), True),
+])  # fmt: skip
+def test_a_text_that_is_not_understood_leaves_the_verdict_to_the_memory(unreadable, step, donate, in_place):
+    report = check(step, donate)
+    assert report.in_place == in_place, report
+    assert "judged by its memory alone, as its text was not understood (KeyError: 'a new opcode')" in str(report)
+    assert [finding.kind for finding in report.findings] == ([] if in_place else ["memory"])
+    assert "table" in {leaf.kind for leaf in report.leaves}
+
+
+def test_a_reason_that_is_not_understood_leaves_the_verdict_to_the_memory(monkeypatch):
+    def find(*_):
+        raise IndexError("no operand")
+
+    monkeypatch.setattr("jaxtbe.debug.in_place.check.find_copies", find)
+    report = check(good, ())
+    assert [finding.kind for finding in report.findings] == ["memory"] and "IndexError" in report.unread
+    assert check(good).in_place

@@ -7,8 +7,9 @@ from typing import Any
 from jaxtbe.debug.in_place.copies import find_copies, place_of, why_copied
 from jaxtbe.debug.in_place.dense import find_dense
 from jaxtbe.debug.in_place.hlo import Program, shape_bytes
-from jaxtbe.debug.in_place.leaves import Leaf, find_leaves
+from jaxtbe.debug.in_place.leaves import Leaf, find_leaves, with_parameters
 from jaxtbe.debug.in_place.lost import Outputs, find_lost
+from jaxtbe.debug.in_place.memory import Memory
 from jaxtbe.debug.in_place.report import Finding, InPlaceReport
 from jaxtbe.debug.in_place.trace import origin_of
 from jaxtbe.support.errors import type_error, value_error
@@ -67,15 +68,25 @@ def check_in_place(step: Any, *args: Any, **kwargs: Any) -> InPlaceReport:
         while hasattr(lowered, "lowered"):  # as Equinox and Flax wrap it
             lowered = lowered.lowered
         compiled = lowered.compile()
-    program = Program(compiled.as_text())
-    outputs = Outputs(lowered.out_info)
-    everything = find_leaves(step, lowered.args_info, program)
-    constants = list(_constants(program))
+    outputs, memory = Outputs(lowered.out_info), Memory.of(compiled)
+    named, unread = find_leaves(step, lowered.args_info), ""
+    findings: list[Finding] = []
+    try:
+        program = Program(compiled.as_text())
+        everything, constants = with_parameters(named, program), list(_constants(program))
+    except Exception as error:  # the text of a compiled program has no form that anybody promised
+        everything, constants, unread = memory.with_shares(named), [], f"{type(error).__name__}: {error}"
     leaves = _watched(everything, outputs, constants)
-    lost = list(find_lost(leaves, outputs))
-    findings = [*constants, *lost, *_copies(program, leaves, lost), *_dense(program, leaves, everything)]
+    if not unread:
+        try:
+            lost = list(find_lost(leaves, outputs))
+            findings = [*constants, *lost, *_copies(program, leaves, lost), *_dense(program, leaves, everything)]
+        except Exception as error:
+            leaves, unread = memory.with_shares(leaves), f"{type(error).__name__}: {error}"
+    if not findings:
+        findings = list(memory.find_lost(leaves, outputs))
     name = getattr(step, "__name__", type(step).__name__)
-    return InPlaceReport(name, tuple(leaves), tuple(findings), _temp_bytes(compiled))
+    return InPlaceReport(name, tuple(leaves), tuple(findings), memory.temp_bytes, unread)
 
 
 def _watched(everything: list[Leaf], outputs: Outputs, constants: list[Finding]) -> list[Leaf]:
@@ -159,10 +170,3 @@ def _dense(program: Program, leaves: list[Leaf], everything: list[Leaf]) -> list
 
 def _names(leaves: Iterable[Leaf]) -> tuple[str, ...]:
     return tuple(leaf.name for leaf in leaves)
-
-
-def _temp_bytes(compiled: Any) -> int | None:
-    try:
-        return int(compiled.memory_analysis().temp_size_in_bytes)
-    except (AttributeError, NotImplementedError):
-        return None

@@ -51,8 +51,8 @@ class Leaf:
         return self.name.replace(".", "[").split("[", 1)[0]
 
 
-def find_leaves(step: Callable, args_info: Any, program: Program) -> list[Leaf]:
-    """All arrays of the arguments, in their order, with their places in the compiled program."""
+def find_leaves(step: Callable, args_info: Any) -> list[Leaf]:
+    """All arrays of the arguments, in their order."""
     kinds = _kinds(args_info)
     names = _argument_names(step, args_info)
     leaves = []
@@ -60,7 +60,7 @@ def find_leaves(step: Callable, args_info: Any, program: Program) -> list[Leaf]:
         name = names.get(path[:2], f"args{keystr(path[1:2])}" if path[0] == SequenceKey(0) else path[1].key)
         inner, kind = keystr(path[2:]), kinds.get(path, "argument")
         leaves.append(Leaf(name + inner, inner, kind, array_text(info), array_bytes([info]), info.donated))
-    return _with_parameters(leaves, program)
+    return leaves
 
 
 def _kinds(args_info: Any) -> dict[tuple, str]:
@@ -103,10 +103,11 @@ def _argument_names(step: Callable, args_info: Any) -> dict[tuple, str]:
     return {(SequenceKey(0), SequenceKey(i)): name for i, name in enumerate(names[: len(positional)])}
 
 
-def _with_parameters(leaves: list[Leaf], program: Program) -> list[Leaf]:
-    """Finds each leaf's parameter: they come in the leaves' order, without those that the program
-    does not use.
+def with_parameters(leaves: list[Leaf], program: Program) -> list[Leaf]:
+    """The leaves with their places in the compiled program: parameters come in the leaves' order,
+    without those that the program does not use.
     """
+    leaves = list(leaves)
     parameters = [i for i in program.entry.instructions.values() if i.opcode == "parameter"]
     known, at = {leaf.name for leaf in leaves}, 0
     for parameter in sorted(parameters, key=lambda i: int(i.argument)):

@@ -13,8 +13,9 @@ class Finding:
     """One thing that costs the memory or the time of a whole table.
 
     Args:
-      kind: "not donated", "not returned", "copy", "constant" (a table that the step closes over) or
-        "dense" (a table-sized array is computed).
+      kind: "not donated", "not returned", "copy", "constant" (a table that the step closes over),
+        "dense" (a table-sized array is computed) or "memory" (less memory is taken over than there
+        is to change in place, for a reason that the program's text did not show).
       names: the arrays it is about, by their paths in the arguments.
       nbytes: bytes on each device.
       why: what happens, and the reason where it can be told.
@@ -45,12 +46,15 @@ class InPlaceReport:
       findings: what costs the memory or the time of a whole table; empty if nothing does.
       temp_bytes: memory that the step takes beside its arguments and results, on each device; None
         if the backend does not say.
+      unread: why the text of the compiled program was not understood; then the verdict is that of
+        its memory alone. Empty otherwise.
     """
 
     step: str
     leaves: tuple[Leaf, ...]
     findings: tuple[Finding, ...]
     temp_bytes: int | None
+    unread: str = ""
 
     @property
     def in_place(self) -> bool:
@@ -64,6 +68,8 @@ class InPlaceReport:
         if self.temp_bytes and self.temp_bytes >= max((leaf.device_bytes for leaf in self.leaves), default=0):
             temp += ", more than the largest of these"
         lines = [f"{self.step}: {verdict}; temporary memory {temp}"]
+        if self.unread:
+            lines.append(f"  judged by its memory alone, as its text was not understood ({self.unread})")
         lines += [f"  {finding}" for finding in self.findings]
         largest = sorted(self.leaves, key=lambda leaf: -leaf.nbytes)[:_SHOWN]
         lines += [f"  watched: {leaf.kind} {leaf.name} {leaf.text}, {bytes_text(leaf.nbytes)}" for leaf in largest]
