@@ -46,6 +46,10 @@ ALTERING = {
     "take": (WEIGHTS, of_leaves(lambda x: x[jnp.zeros(x.shape[0], jnp.int32)])),
     "tile a part": (WEIGHTS, of_leaves(lambda x: jnp.concatenate([x[:1], x[:-1]]))),
     "half of it zeroed": (WEIGHTS, of_leaves(lambda x: jnp.concatenate([x[:-1], jnp.zeros_like(x[:1])]))),
+    "dropout": (
+        WEIGHTS,
+        of_leaves(lambda x: jnp.where(jax.random.bernoulli(jax.random.key(3), 0.5, x.shape), x, jnp.zeros_like(x))),
+    ),
     "zero_nans": (NAN, zero_nans),
     "nan_to_num of NaN": (NAN, of_leaves(jnp.nan_to_num)),
     "nan_to_num of an infinity": (INF, of_leaves(jnp.nan_to_num)),

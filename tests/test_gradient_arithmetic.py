@@ -2,6 +2,8 @@
 
 import functools
 import operator
+import pathlib
+import re
 
 import jax
 import jax.numpy as jnp
@@ -201,3 +203,16 @@ def test_updates_are_stored(convert, apply):
 def test_any_other_use_of_an_update_names_jaxtbe(refused):
     with pytest.raises((TypeError, ValueError, AttributeError), match=r"jaxtbe\.|Overwrite"):
         refused(updates_of().tables["t"])
+
+
+@pytest.mark.parametrize(("of_gradient", "words"), [
+    (lambda g: optax.tree.cast(g, jnp.bfloat16), "Cannot call abstract method astype"),
+    (jax.jit(lambda g: optax.tree.cast(g, jnp.bfloat16)), "Cannot convert_element_type from key<jaxtbe row ids> to bfloat16"),
+    (lambda g: jax.tree.map(lambda x: jnp.stack([x, x]).mean(0), g), "Cannot call abstract method mean"),
+    (lambda g: jax.tree.map(np.asarray, g), "JAX array with PRNGKey dtype cannot be converted to a NumPy array"),
+])  # fmt: skip
+def test_what_jax_says_of_other_functions_is_on_the_page(of_gradient, words):
+    page = (pathlib.Path(__file__).resolve().parent.parent / "docs" / "troubleshooting.md").read_text()
+    assert words in page
+    with pytest.raises((TypeError, ValueError, NotImplementedError), match=re.escape(words)):
+        of_gradient(gradient(0))
