@@ -3,6 +3,7 @@ reduce-scatter, or rows by an all-to-all.
 """
 
 import dataclasses
+import functools
 from typing import Any
 
 import jax
@@ -29,6 +30,7 @@ def check_batch_size(sharding: Sharding, batch_size: int) -> None:
         )
 
 
+@functools.partial(jax.jit, static_argnums=(0, 1))  # eager calls compile once a shape, not each operation each time
 def sharded_lookup(
     sharding: Sharding, spec, tables, ids, offsets, id_weights
 ) -> tuple[dict[str, jax.Array], jax.Array]:
@@ -98,6 +100,7 @@ def _lookup_group(sharding: Sharding, group, rows, tables, ids, offsets, id_weig
     return jax.lax.dynamic_slice_in_dim(out, sharding.index() * samples, samples), read
 
 
+@functools.partial(jax.jit, static_argnums=(0, 1))
 def sharded_id_weights_gradient(sharding: Sharding, spec, tables, bags, d_acts) -> jax.Array:
     """f32[N], whole on every device: each adds what its own rows contribute."""
 

@@ -2,6 +2,7 @@
 exchange.
 """
 
+import functools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -55,6 +56,7 @@ def make_route(
     return Route(table, source, owner, ids - owner * block, jnp.zeros_like(ids).at[order].set(place), at)
 
 
+@functools.partial(jax.jit, static_argnums=(0, 1))
 def mark_overflow(sharding: Sharding, spec, bags: Bags) -> Bags:
     """The batch, whole on every device, with `OVERFLOW` for the ids that find no room: they read
     and train nothing.
