@@ -62,6 +62,7 @@ struct Row {
     e.w = Load<V>(w + i);
     e.g = Load<V>(g + i);
     for (int k = 0; k < kElementStates; ++k) e.state[k] = Load<V>(element_states[k] + i);
+    if constexpr (kElementStates == 0) e.state[0] = V{};  // nobody reads it, but elements are copied
     return e;
   }
 };
