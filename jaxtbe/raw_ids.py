@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxtbe import zch
-from jaxtbe.batch.bags import Bags, check_arrays
+from jaxtbe.batch.bags import Bags
+from jaxtbe.batch.check import check_is_of
 from jaxtbe.model.spec import Spec
 from jaxtbe.support.errors import type_error, value_error
 
@@ -74,15 +75,7 @@ def _check(api: str, spec: Spec, state, bags) -> None:
         raise value_error(
             api, "tables", "a table with zch", "none", "Give a Table zch=jaxtbe.Zch(...), or skip this call"
         )
-    check_arrays(api, bags)
-    if bags.features != spec.feature_names:
-        raise value_error(
-            api,
-            "batch",
-            f"the features {spec.feature_names}",
-            f"{bags.features}",
-            "Build it with the same EmbeddingBags",
-        )
+    check_is_of(api, spec, bags)
     if bags.ids.dtype != jnp.uint32 or bags.ids.ndim != 2:
         got = f"{bags.ids.dtype.name}{list(bags.ids.shape)}"
         raise type_error(

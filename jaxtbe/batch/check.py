@@ -10,17 +10,22 @@ from jaxtbe.support.errors import type_error, value_error
 API = "jaxtbe.EmbeddingBags"
 
 
-def check_batch(spec: Any, bags: Any) -> None:
-    """Raises unless the batch is one for this spec, with ids that are row numbers."""
-    check_arrays(API, bags)
+def check_is_of(api: str, spec: Any, bags: Any) -> None:
+    """Raises unless this is a batch with the features of this spec."""
+    check_arrays(api, bags)
     if bags.features != spec.feature_names:
         raise value_error(
-            API,
+            api,
             "batch",
             f"the features {spec.feature_names}",
             f"{bags.features}",
             "Build it with the same EmbeddingBags",
         )
+
+
+def check_batch(spec: Any, bags: Any) -> None:
+    """Raises unless the batch is one for this spec, with ids that are row numbers."""
+    check_is_of(API, spec, bags)
     if bags.ids.dtype == jnp.uint32:
         raise type_error(
             API,

@@ -9,7 +9,6 @@ import jax.numpy as jnp
 
 from jaxtbe import ops
 from jaxtbe.batch.bags import Bags
-from jaxtbe.batch.check import check_batch
 from jaxtbe.model.feature import Feature
 from jaxtbe.model.params import EmbeddingParams
 from jaxtbe.model.spec import Spec
@@ -40,7 +39,6 @@ def assign(spec: Spec, params: EmbeddingParams, bags: Bags, values, opt_state, r
     remedy = "Pass the EmbeddingParams alone, and put it back"
     check_type(API, "parameters", params, EmbeddingParams, "jaxtbe.EmbeddingParams", remedy)
     check_type(API, "values", values, Mapping, "a dict from feature name to array", "Pass {feature: values}")
-    check_batch(spec, bags)
     features = {f.name: f for f in spec.writing_features}
     unknown = [name for name in values if name not in features]
     if unknown or not values:

@@ -82,7 +82,7 @@ def check_in_place(step: Any, *args: Any, **kwargs: Any) -> InPlaceReport:
             lost = list(find_lost(leaves, outputs))
             findings = [*constants, *lost, *_copies(program, leaves, lost), *_dense(program, leaves, everything)]
         except Exception as error:
-            leaves, unread = memory.with_shares(leaves), f"{type(error).__name__}: {error}"
+            unread = f"{type(error).__name__}: {error}"
     if not findings:
         findings = list(memory.find_lost(leaves, outputs))
     name = getattr(step, "__name__", type(step).__name__)
